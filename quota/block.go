@@ -1,0 +1,123 @@
+package quota
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Scope names what a quota or a block applies to. It consists of letters,
+// digits, '-', '_' and ':'.
+type Scope string
+
+// Client is the scope of the client itself, whatever token it asks for. Tenant
+// is everything behind the token endpoint.
+const (
+	Client Scope = "client"
+	Tenant Scope = "tenant"
+)
+
+// Organization returns the scope of one organization. The name is hashed, so
+// that any may be used.
+func Organization(name string) Scope { return Named("org", name) }
+
+// Named returns a scope of a kind of the caller's own, such as "audience",
+// whose name may be any text: it is hashed.
+func Named(kind, name string) Scope {
+	sum := sha256.Sum256([]byte(name))
+	return Scope(kind + ":" + hex.EncodeToString(sum[:8]))
+}
+
+// Kind returns the part of the scope that says what it is: "client", "org".
+func (s Scope) Kind() string {
+	kind, _, _ := strings.Cut(string(s), ":")
+	return kind
+}
+
+func (s Scope) valid() bool {
+	return s != "" && strings.Trim(string(s), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:") == ""
+}
+
+// A Reason says in one word why somebody must wait. Callers of Observe may use
+// words of their own for their blocks, without spaces.
+type Reason string
+
+const (
+	// QuotaExceeded is the reason of a block after the server refused a request
+	// because the quota is spent. It also proves that the quota is enforced.
+	QuotaExceeded Reason = "quota"
+
+	// The reasons of the ledger itself, see [Priority]: the quota is Spent, the
+	// rest of it is a Reserve for those who need it more, the budget for Forced
+	// requests is spent, or somebody else is Probing a spent bucket.
+	Spent       Reason = "spent"
+	Reserve     Reason = "reserve"
+	ForcedSpent Reason = "forced"
+	Probing     Reason = "probing"
+)
+
+// A Block asks everybody to wait.
+type Block struct {
+	Scope  Scope
+	Reason Reason
+
+	// Wait is how long the server asks to wait. Zero means that it does not
+	// say; then the wait is Base, doubled with each block in a row, and at most
+	// Cap. Either way a jitter is added, drawn once for everybody, and the sum
+	// is at most MaxWait.
+	Wait, Base, Cap time.Duration
+
+	// Quorum is true for trouble that may be this replica's own, such as a
+	// connection refused. It blocks the others only when a second replica meets
+	// it within ten minutes.
+	Quorum bool
+}
+
+// Backoff returns how long the n-th block in a row lasts, without jitter.
+func (b Block) Backoff(n int) time.Duration {
+	if b.Wait > 0 {
+		return min(b.Wait, MaxWait)
+	}
+	wait := b.Base
+	for range n - 1 {
+		if wait >= b.Cap {
+			break
+		}
+		wait *= 2
+	}
+	return min(wait, b.Cap, MaxWait)
+}
+
+// Blocked is a block that is on.
+type Blocked struct {
+	Scope  Scope
+	Reason Reason
+	Left   time.Duration // how much longer, when the reply was made
+	Count  int           // how many there were in a row
+}
+
+// BlockField returns the field of the ledger's hash that holds the block of a
+// scope, and ParseBlock reads its value, given the time of the Redis server in
+// Unix milliseconds. They are for those who want to see a block in the same
+// round trip as something else.
+func BlockField(scope Scope) string { return "b:" + string(scope) }
+
+// ParseBlock is described with [BlockField]. It returns false if there is no
+// block, or none any more.
+func ParseBlock(scope Scope, value string, now int64) (Blocked, bool) {
+	fields := strings.Fields(value)
+	if len(fields) != 4 {
+		return Blocked{}, false
+	}
+	end, err1 := strconv.ParseInt(fields[0], 10, 64)
+	count, err2 := strconv.Atoi(fields[2])
+	// Compared as numbers of milliseconds: a hostile end may be any number.
+	if err1 != nil || err2 != nil || end <= now || end-now > (MaxWait+maxJitter).Milliseconds() || end < 0 {
+		return Blocked{}, false
+	}
+	return Blocked{scope, Reason(fields[3]), time.Duration(end-now) * time.Millisecond, count}, true
+}
+
+const maxJitter = 30 * time.Second

@@ -1,0 +1,94 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ErrDenied is what every [*DeniedError] is.
+var ErrDenied = errors.New("quota: denied")
+
+// A DeniedError says that a token request may not be sent, why, and when to ask
+// again. Asking earlier gets the same answer.
+type DeniedError struct {
+	Scope    Scope
+	Reason   Reason
+	Priority Priority
+
+	// Bucket, Quota and Used tell of the bucket that has too little left. They
+	// are zero if a block is the reason.
+	Bucket      string
+	Quota, Used int64
+
+	// Count is how many blocks there were in a row. Zero if none is the reason.
+	Count int
+
+	// RetryIn is how long to wait, and RetryAt when that will be by this
+	// host's clock.
+	RetryIn time.Duration
+	RetryAt time.Time
+}
+
+// Error says it in one line.
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("quota: %s; ask again at %s (in %s)", e.Cause(), e.RetryAt.UTC().Format("15:04:05Z"), e.RetryIn.Round(time.Second))
+}
+
+// Cause says what stands in the way, without when.
+func (e *DeniedError) Cause() string {
+	bucket := fmt.Sprintf("%s %d/%d used", e.Bucket, e.Used, e.Quota)
+	switch e.Reason {
+	case Spent:
+		return fmt.Sprintf("the %s's quota is spent (%s)", e.Scope.Kind(), bucket)
+	case Reserve:
+		return fmt.Sprintf("the rest of the %s's quota is reserved for tokens needed more than %s (%s)", e.Scope.Kind(), e.Priority, bucket)
+	case ForcedSpent:
+		if e.Bucket == "" {
+			return "the budget for forced renewals is spent (one an hour while the quota is not known)"
+		}
+		return fmt.Sprintf("the budget for forced renewals is spent (a tenth of %s, %d)", e.Bucket, e.Quota)
+	case Probing:
+		return fmt.Sprintf("the %s's quota is spent by the header (%s), and a request is finding out whether it is enforced", e.Scope.Kind(), bucket)
+	case QuotaExceeded:
+		return fmt.Sprintf("the server refused the %s: quota exceeded", e.Scope.Kind())
+	}
+	return fmt.Sprintf("the %s is blocked: %s", e.Scope.Kind(), e.Reason)
+}
+
+// Is reports whether target is [ErrDenied].
+func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
+
+func decodeAdmit(reply []string, p Priority, received time.Time) (Admission, error) {
+	if len(reply) == 3 && reply[0] == "admitted" {
+		now, err := strconv.ParseInt(reply[1], 10, 64)
+		if err == nil {
+			return Admission{Now: now, Probe: reply[2] == "1"}, nil
+		}
+	}
+	if len(reply) == 9 && reply[0] == "denied" {
+		n, err := integers(reply[1], reply[5], reply[6], reply[7], reply[8])
+		if err == nil {
+			left := time.Duration(n[3]-n[0]) * time.Millisecond
+			return Admission{}, &DeniedError{
+				Scope: Scope(reply[2]), Reason: Reason(reply[3]), Priority: p,
+				Bucket: reply[4], Quota: n[1], Used: n[2], Count: int(n[4]),
+				RetryIn: left, RetryAt: received.Add(left),
+			}
+		}
+	}
+	return Admission{}, fmt.Errorf("quota: admit: reply %q is not one of admit.lua", reply)
+}
+
+func integers(fields ...string) ([]int64, error) {
+	out := make([]int64, len(fields))
+	for i, field := range fields {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = n
+	}
+	return out, nil
+}

@@ -1,0 +1,138 @@
+-- observe: what became of an attempt, and what the answer's header said of the
+-- quota. One script, so that a count is taken back, a window learnt and a block
+-- set in one step. Replaying it changes nothing: an attempt is settled once.
+--
+-- ARGV  1 attempt id   2 outcome: issued|refused|unsent|unknown   3 age: how long ago the answer came, ms
+--       4 dice   5 by   6 status, for people   7 header, for people   8 took, ms   9 journal length
+--       10 number of scopes, then the scopes
+--       then the number of limits, then of each: scope bucket length quota remaining left
+--           (remaining and left may be '': not said)
+--       then the number of blocks, then of each: scope reason wait base cap quorum
+--           wait: what the server asked for, or 0; else base doubled with each block in a row, at most cap
+--           quorum: '1' if two different replicas must say so
+-- Reply {'observed' or 'replayed', now, then of each block that is on: scope, reason, until, count}
+
+local id, outcome, age, dice, by = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local at = 10
+local function arg() at = at + 1 return ARGV[at] end
+
+local scopes = {}
+for i = 1, tonumber(ARGV[10]) do scopes[i] = arg() end
+
+local reply = { 'observed', int(now) }
+local function tell(scope)
+  local b = load_block(scope)
+  if b and b.ends > now then
+    for _, v in ipairs({ scope, b.reason, int(b.ends), int(b.count) }) do reply[#reply + 1] = v end
+  end
+end
+
+local a = load_attempt(id)
+if a and a.status ~= 'sent' then
+  reply[1] = 'replayed'
+  for _, scope in ipairs(scopes) do tell(scope) end
+  return reply
+end
+local priority = a and a.priority or 'need'
+local began = a and a.at or now
+
+-- Take the count back if no token can have been issued for it.
+if a and (outcome == 'unsent' or outcome == 'refused') then
+  for _, counted in ipairs(a.windows) do
+    local w = load_window(counted.field)
+    if w and same_window(w.ends, counted.ends, w.length) then
+      w.own = math.max(w.own - 1, 0)
+      w.since = math.max(w.since - 1, 0)
+      if priority == 'forced' and outcome == 'unsent' then w.forced = math.max(w.forced - 1, 0) end
+      save_window(w)
+    end
+  end
+end
+a = a or { at = now, priority = priority, windows = {} }
+a.status = (outcome == 'unsent' or outcome == 'refused') and 'back' or 'done'
+save_attempt(id, a)
+
+-- Learn from the header. Within a window the server's count only rises; a
+-- window that ended before the one we know is an old answer, and one that ends
+-- after it is the next window.
+local overrun, spent_before = false, {}
+for _ = 1, tonumber(arg()) do
+  local scope, bucket, length = arg(), arg(), tonumber(arg())
+  local quota, remaining, left = tonumber(arg()), tonumber(arg()), tonumber(arg())
+  local field = 'w:' .. scope .. ':' .. bucket
+  local w = load_window(field)
+  local ends
+  if left then
+    ends = now - age + left
+  elseif w and now - age < w.ends then
+    ends = w.ends
+  elseif length > 0 then
+    ends = (math.floor((now - age) / length) + 1) * length
+  end
+  local spent = remaining and math.max(quota - remaining, 0)
+  if remaining and remaining < 0 then overrun = true end
+  if ends and ends > now - age then
+    local same = w and same_window(ends, w.ends, length)
+    if same then
+      if w.server >= w.quota then spent_before[scope] = true end
+      w.quota = quota
+      if w.seen == 0 then w.ends = ends else w.ends = math.max(w.ends, ends) end
+      if spent then
+        if spent >= w.server + w.since then w.server, w.since = spent, 0 else w.server = math.max(w.server, spent) end
+        w.seen = 1
+      end
+    elseif not w or ends > w.ends or w.seen == 0 and ends > now then
+      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0, since = 0,
+        forced = priority == 'forced' and 1 or 0, seen = spent and 1 or 0 }
+      w.own = own_since(w, id)
+    else
+      w = nil
+    end
+    if w then
+      -- The jitter is drawn once a window, so everybody waits for the same moment.
+      if not same or w.seen == 0 or not w.open or w.open < w.ends + GUARD then w.open = open_after(w.ends, length, dice) end
+      save_window(w)
+    end
+  end
+end
+
+-- Success shows that what was blocked before it was sent is blocked no more.
+if outcome == 'issued' then
+  for _, scope in ipairs(scopes) do
+    local b = load_block(scope)
+    if b and b.since <= began then drop('b:' .. scope) end
+    drop('r:' .. scope)
+    if spent_before[scope] or overrun then
+      -- A token although the server itself had said that none was left.
+      if mode(scope) ~= 'enforced' then put('m:' .. scope, 'advisory ' .. int(now + STICKY)) end
+    end
+  end
+end
+
+for _ = 1, tonumber(arg()) do
+  local scope, reason = arg(), arg()
+  local wait, base, cap, quorum = tonumber(arg()), tonumber(arg()), tonumber(arg()), arg() == '1'
+  local b = load_block(scope)
+  local count = (b and b.count or 0) + 1
+  if wait == 0 then wait = math.min(cap, base * 2 ^ math.min(count - 1, 30)) end
+  wait = math.min(wait, MAX_BLOCK + SLACK)
+  local ends = math.floor(now - age + wait + jitter(wait, dice))
+  local confirmed = true
+  if quorum then
+    -- Trouble that may be this replica's own becomes everybody's when a
+    -- second one meets it within ten minutes.
+    local who, when = string.match(state['r:' .. scope] or '', '^(%S+) (%d+)$')
+    confirmed = who ~= nil and who ~= by and now - tonumber(when) < 600000
+    if not confirmed then put('r:' .. scope, by .. ' ' .. int(now)) end
+  end
+  if confirmed then
+    if reason == 'quota' then put('m:' .. scope, 'enforced ' .. int(now + STICKY)) end
+    if b and b.ends > ends then ends = b.ends end
+    put('b:' .. scope, int(ends) .. ' ' .. int(now) .. ' ' .. int(count) .. ' ' .. reason)
+  end
+end
+for _, scope in ipairs(scopes) do tell(scope) end
+
+redis.call('PEXPIRE', KEYS[1], KEEP)
+journal(ARGV[9], { 'event', 'answered', 'id', id, 'by', by, 'outcome', outcome, 'status', ARGV[6], 'header', ARGV[7], 'took', ARGV[8] })
+return reply

@@ -1,0 +1,146 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A State is what a ledger knows.
+type State struct {
+	Windows []Window  `json:"windows"`
+	Blocks  []Blocked `json:"blocks"`
+
+	// Modes tells of the scopes of which it is known whether the server
+	// enforces the quota: "enforced" or "advisory".
+	Modes map[Scope]string `json:"modes,omitempty"`
+}
+
+// A Window is the current window of one bucket.
+type Window struct {
+	Scope  Scope  `json:"scope"`
+	Bucket string `json:"bucket"`
+
+	Quota int64 `json:"quota"`
+
+	// Server is the most the server has shown to be used in this window, and
+	// Own is how many requests were counted here, before they were sent. Used
+	// is what the ledger goes by: the larger of Own, and Server with what was
+	// sent since. Server above Own means that somebody else uses the client.
+	Server int64 `json:"server"`
+	Own    int64 `json:"own"`
+	Used   int64 `json:"used"`
+
+	// Forced is how many of the requests were forced.
+	Forced int64 `json:"forced"`
+
+	// Resets is when the window ends by this host's clock, Left how long that
+	// is. A window that is over is shown as the next one, not confirmed.
+	Resets time.Time     `json:"resets"`
+	Left   time.Duration `json:"left"`
+
+	// Confirmed is true if a header of this very window was seen.
+	Confirmed bool `json:"confirmed"`
+}
+
+// Free is how many tokens are left, by the ledger's account.
+func (w Window) Free() int64 { return max(w.Quota-w.Used, 0) }
+
+// Find returns the window of a scope's bucket.
+func (s State) Find(scope Scope, bucket string) (Window, bool) {
+	for _, w := range s.Windows {
+		if w.Scope == scope && w.Bucket == bucket {
+			return w, true
+		}
+	}
+	return Window{}, false
+}
+
+// decodeState reads the reply of peek.lua, received when this host's clock
+// showed at. Fields that cannot be read are left out, as the scripts do.
+func decodeState(reply []string, at time.Time) (State, error) {
+	var s State
+	if len(reply)%2 != 1 {
+		return s, fmt.Errorf("quota: peek: reply of %d fields is not one of peek.lua", len(reply))
+	}
+	now, err := strconv.ParseInt(reply[0], 10, 64)
+	if err != nil {
+		return s, fmt.Errorf("quota: peek: %w", err)
+	}
+	for i := 1; i < len(reply); i += 2 {
+		kind, name, _ := strings.Cut(reply[i], ":")
+		switch kind {
+		case "w":
+			if w, ok := decodeWindow(name, reply[i+1], now, at); ok {
+				s.Windows = append(s.Windows, w)
+			}
+		case "b":
+			if b, ok := ParseBlock(Scope(name), reply[i+1], now); ok {
+				s.Blocks = append(s.Blocks, b)
+			}
+		case "m":
+			if mode, end, ok := strings.Cut(reply[i+1], " "); ok {
+				if n, err := strconv.ParseInt(end, 10, 64); err == nil && n > now {
+					if s.Modes == nil {
+						s.Modes = make(map[Scope]string)
+					}
+					s.Modes[Scope(name)] = mode
+				}
+			}
+		}
+	}
+	slices.SortFunc(s.Windows, func(a, b Window) int {
+		if c := strings.Compare(string(a.Scope), string(b.Scope)); c != 0 {
+			return c
+		}
+		return int(Length(a.Bucket) - Length(b.Bucket))
+	})
+	slices.SortFunc(s.Blocks, func(a, b Blocked) int { return strings.Compare(string(a.Scope), string(b.Scope)) })
+	return s, nil
+}
+
+func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
+	colon := strings.LastIndexByte(name, ':')
+	n, err := integers(strings.Fields(value)...)
+	if colon < 0 || err != nil || len(n) != 9 {
+		return Window{}, false
+	}
+	end, length, open := n[0], n[1], n[7]
+	w := Window{
+		Scope: Scope(name[:colon]), Bucket: name[colon+1:],
+		Quota: n[2], Server: n[3], Own: n[5], Used: max(n[3]+n[4], n[5]), Forced: n[6], Confirmed: n[8] == 1,
+	}
+	if now >= open { // as roll in admit.lua has it
+		if length <= 0 {
+			return Window{}, false
+		}
+		end += ((now-end)/length + 1) * length
+		w.Server, w.Own, w.Used, w.Forced, w.Confirmed = 0, 0, 0, 0, false
+	}
+	w.Left = time.Duration(end-now) * time.Millisecond
+	w.Resets = at.Add(w.Left)
+	return w, true
+}
+
+func decodeObserve(reply []string, err error) ([]Blocked, error) {
+	if err != nil {
+		return nil, fmt.Errorf("quota: observe: %w", err)
+	}
+	if len(reply) < 2 || len(reply)%4 != 2 {
+		return nil, fmt.Errorf("quota: observe: reply %q is not one of observe.lua", reply)
+	}
+	var blocks []Blocked
+	for i := 2; i < len(reply); i += 4 {
+		n, err := integers(reply[1], reply[i+2], reply[i+3])
+		if err != nil {
+			return nil, fmt.Errorf("quota: observe: %w", err)
+		}
+		blocks = append(blocks, Blocked{
+			Scope: Scope(reply[i]), Reason: Reason(reply[i+1]),
+			Left: time.Duration(n[1]-n[0]) * time.Millisecond, Count: int(n[2]),
+		})
+	}
+	return blocks, nil
+}
