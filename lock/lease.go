@@ -1,0 +1,89 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bsm/redislock"
+)
+
+// A Lease is a key that this process holds for a while. It is safe for
+// concurrent use.
+type Lease struct {
+	locker *Locker
+	lock   *redislock.Lock
+	expire *time.Timer // ends the holder's context
+
+	mu    sync.Mutex
+	until time.Time // when the holder stops to trust the lease
+}
+
+// Left returns how long the holder may trust its lease yet, and at most zero
+// when it no longer may. Ask before each step that must not be taken without:
+// a process that was stopped wakes up before its context has ended.
+func (l *Lease) Left() time.Duration {
+	l.mu.Lock()
+	until := l.until
+	l.mu.Unlock()
+	// The monotonic clock stands still while a machine sleeps, and the wall
+	// clock can be set. Whichever says less is right to be afraid of.
+	now := time.Now()
+	return min(until.Sub(now), until.Round(0).Sub(now.Round(0)))
+}
+
+// Extend starts the lease anew, if it is still held. It returns [ErrLost] if it
+// is not; any other error leaves the lease as it was.
+func (l *Lease) Extend(ctx context.Context) error {
+	if l.Left() <= 0 {
+		return ErrLost
+	}
+	asked := time.Now()
+	_, err := bounded(ctx, l.locker.timeout, func(ctx context.Context) (any, error) {
+		return nil, l.lock.Refresh(ctx, l.locker.ttl, nil)
+	}, nil)
+	if errors.Is(err, redislock.ErrNotObtained) {
+		l.expire.Reset(0)
+		return ErrLost
+	}
+	if err != nil {
+		return fmt.Errorf("lock: extend %s: %w", l.lock.Key(), err)
+	}
+	if !l.expire.Stop() { // the context has ended, and cannot begin again
+		return ErrLost
+	}
+	l.mu.Lock()
+	l.until = asked.Add(l.locker.ttl - l.locker.margin)
+	l.mu.Unlock()
+	l.expire.Reset(l.Left())
+	return nil
+}
+
+// release gives the lease back if it is still ours. It has its own time, since
+// the caller's may be over. An error is no news: a lost reply looks like a lost
+// lease, and what could not be given back ends by itself.
+func (l *Lease) release(ctx context.Context) {
+	_, _ = bounded(context.WithoutCancel(ctx), l.locker.timeout, func(ctx context.Context) (any, error) {
+		return nil, l.lock.Release(ctx)
+	}, nil)
+}
+
+// A HeldError says that somebody else holds the lease.
+type HeldError struct {
+	Key string
+
+	// Left is how long the lease lasts yet if it is neither extended nor given
+	// back. It is negative if the key has no end at all: no Locker made it, and
+	// somebody has to remove it.
+	Left time.Duration
+}
+
+// Error says it in one line.
+func (e *HeldError) Error() string {
+	if e.Left < 0 {
+		return fmt.Sprintf("lock: %s is held by a key without an end, which no Locker made; delete it", e.Key)
+	}
+	return fmt.Sprintf("lock: %s is held for up to %v", e.Key, e.Left)
+}

@@ -1,0 +1,210 @@
+package lock
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/bsm/redislock"
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+)
+
+// The defaults of Options.
+const (
+	DefaultTTL     = 20 * time.Second
+	DefaultTimeout = time.Second
+)
+
+// ErrLost is why the context of a holder ends when its lease does, and what
+// Extend returns when there is nothing left to extend.
+var ErrLost = errors.New("lock: lease lost")
+
+// Client is what a Locker needs of Redis. Every redis.UniversalClient has it.
+type Client interface {
+	redis.Scripter
+	Get(ctx context.Context, key string) *redis.StringCmd
+	PTTL(ctx context.Context, key string) *redis.DurationCmd
+}
+
+// Options configures a Locker. A nil *Options is ready for use.
+type Options struct {
+	// TTL is how long a lease lasts unless it is extended. A process that dies
+	// holds up the others for as long. Zero means DefaultTTL; less than a second
+	// is an error, as redislock v0.10.0 makes such locks that never were.
+	TTL time.Duration
+
+	// Margin is how long before its end the holder stops to trust its lease. It
+	// is for clocks that do not run equally fast. Zero means a tenth of TTL.
+	Margin time.Duration
+
+	// Timeout bounds each call to Redis, whatever the client's own settings
+	// are. Zero means DefaultTimeout.
+	Timeout time.Duration
+
+	// Replica names this process for people who look who holds a lease. Empty
+	// means the host's name. An id of the process is added.
+	Replica string
+}
+
+// A Locker takes leases. It is safe for concurrent use.
+type Locker struct {
+	rdb     Client
+	locks   *redislock.Client
+	ttl     time.Duration
+	margin  time.Duration
+	timeout time.Duration
+	id      string
+}
+
+// New returns a Locker that keeps its leases in rdb. It does no I/O.
+func New(rdb Client, opts *Options) (*Locker, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	l := &Locker{
+		rdb:     rdb,
+		locks:   redislock.New(rdb),
+		ttl:     cmp.Or(opts.TTL, DefaultTTL),
+		timeout: cmp.Or(opts.Timeout, DefaultTimeout),
+	}
+	l.margin = cmp.Or(opts.Margin, l.ttl/10)
+	if l.ttl < time.Second {
+		return nil, fmt.Errorf("lock: TTL is %v: give a lease a second or more", l.ttl)
+	}
+	if l.margin < 0 || l.margin >= l.ttl {
+		return nil, fmt.Errorf("lock: Margin is %v of a TTL of %v: leave the holder some time to trust", l.margin, l.ttl)
+	}
+	if l.timeout < 0 {
+		return nil, fmt.Errorf("lock: Timeout is %v: it cannot be negative", l.timeout)
+	}
+	replica := opts.Replica
+	if replica == "" {
+		replica, _ = os.Hostname() // nameless is fine: the id tells processes apart
+	}
+	l.id = tame(replica) + "/" + uuid.NewString()
+	return l, nil
+}
+
+// ID names this Locker in the leases it holds: the replica's name, a slash, and
+// an id that no other Locker has. It has no spaces.
+func (l *Locker) ID() string { return l.id }
+
+// TTL is how long the leases of this Locker last.
+func (l *Locker) TTL() time.Duration { return l.ttl }
+
+// Do takes the lease on key and calls f while it holds it. There are three ways
+// it can go, and only the first calls f:
+//
+//   - The lease is free: f runs, and Do returns what f returns.
+//   - The lease is held: Do returns a [*HeldError] at once. It does not wait;
+//     for how long to, the caller knows better.
+//   - Redis did not say: any other error. That is not "held".
+//
+// The context that f gets ends when the lease can no longer be trusted, with
+// [ErrLost] as its cause, or when ctx ends. f must stop then. The lease is given
+// back after f, also if ctx has ended meanwhile, and a lease that could not be
+// given back ends by itself.
+func (l *Locker) Do(ctx context.Context, key string, f func(context.Context, *Lease) error) error {
+	lease, err := l.acquire(ctx, key)
+	if err != nil {
+		return err
+	}
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer lease.release(ctx)
+	lease.expire = time.AfterFunc(lease.Left(), func() { cancel(ErrLost) })
+	defer lease.expire.Stop()
+	return f(held, lease)
+}
+
+func (l *Locker) acquire(ctx context.Context, key string) (*Lease, error) {
+	lease, err := bounded(ctx, l.timeout, func(ctx context.Context) (*Lease, error) {
+		return l.obtain(ctx, key)
+	}, func(late *Lease) {
+		late.release(ctx)
+	})
+	if _, held := errors.AsType[*HeldError](err); err != nil && !held {
+		err = fmt.Errorf("lock: acquire %s: %w", key, err)
+	}
+	return lease, err
+}
+
+func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
+	// The clock starts before the question: the lease begins at some time
+	// after, so it cannot end before we think it does. The token stays random:
+	// one that is a prefix of the holder's would take the lock from it.
+	asked := time.Now()
+	lock, err := l.locks.Obtain(ctx, key, l.ttl, &redislock.Options{Metadata: l.id})
+	if err == nil {
+		return &Lease{locker: l, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
+	}
+	if !errors.Is(err, redislock.ErrNotObtained) {
+		return nil, err
+	}
+	left, err := l.rdb.PTTL(ctx, key).Result()
+	if err != nil {
+		return nil, err
+	}
+	return nil, &HeldError{Key: key, Left: clampLeft(left)}
+}
+
+// A Holder is who holds a lease.
+type Holder struct {
+	// ID is the holder's [Locker.ID].
+	ID string
+
+	// Left is how long the lease lasts yet. It is negative if the key has no
+	// end, so that somebody else than a Locker made it.
+	Left time.Duration
+}
+
+// Holder reports who holds the lease on key, for people. It returns false if
+// nobody does.
+func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
+	holder, err := bounded(ctx, l.timeout, func(ctx context.Context) (*Holder, error) {
+		value, err := l.rdb.Get(ctx, key).Result()
+		if err != nil {
+			return nil, err
+		}
+		left, err := l.rdb.PTTL(ctx, key).Result()
+		if err != nil {
+			return nil, err
+		}
+		return &Holder{ID: value[min(len(value), tokenLength):], Left: clampLeft(left)}, nil
+	}, nil)
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Holder{}, false, nil
+	case err != nil:
+		return Holder{}, false, fmt.Errorf("lock: holder of %s: %w", key, err)
+	}
+	return *holder, true, nil
+}
+
+// tokenLength is how much of a lock's value is redislock's random token: 16
+// bytes in base64. The rest is the metadata.
+const tokenLength = 22
+
+// clampLeft reads the reply of PTTL: a lease that ended between two commands is
+// over, and one without an end was not made by a Locker.
+func clampLeft(left time.Duration) time.Duration {
+	if left == -1 {
+		return -1
+	}
+	return max(left, 0)
+}
+
+// tame makes a name that can stand in a journal and a log line.
+func tame(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '/' || r == '|' || r == '@' || r > '~' {
+			return '_'
+		}
+		return r
+	}, name[:min(len(name), 64)])
+}
