@@ -1,0 +1,187 @@
+// Package redistest runs real Redis servers for tests: one alone, one watched
+// by Sentinels, a Cluster. They listen on free loopback ports, keep their files
+// in the test's own folder, and end with the test.
+//
+// miniredis and a virtual clock tell most stories faster. These servers are for
+// what it cannot show: the real Lua, slots, failover, persistence, eviction.
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// ready is how long a server may take until it serves.
+const ready = 30 * time.Second
+
+// Find returns the path of redis-server. Without one the test is skipped, or
+// fails if the environment says CI=true: there, a test that silently did not
+// run would be a lie.
+func Find(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("redis-server is not on this machine, and CI=true: install it (Debian: apt-get install redis-server)")
+	}
+	t.Skip("redis-server is not on this machine; install it to run this test")
+	return ""
+}
+
+// A Server is one redis-server process.
+type Server struct {
+	Addr string
+	Dir  string
+
+	t    testing.TB
+	argv []string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// Start starts a server without persistence. More arguments are added to its
+// command line, and win over the ones given here.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := newServer(t, freePort(t), args...)
+	s.Run()
+	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
+	return s
+}
+
+func newServer(t testing.TB, port int, args ...string) *Server {
+	t.Helper()
+	s := &Server{Addr: "127.0.0.1:" + strconv.Itoa(port), Dir: t.TempDir(), t: t}
+	s.argv = append([]string{Find(t), "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.Dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Run starts the process again, on the same port and folder. It does not wait.
+func (s *Server) Run() {
+	s.t.Helper()
+	logs, err := os.OpenFile(filepath.Join(s.Dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer logs.Close()
+	cmd := exec.Command(s.argv[0], s.argv[1:]...)
+	cmd.Stdout, cmd.Stderr = logs, logs
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // the reason is in the log
+		close(done)
+	}()
+	s.cmd, s.done = cmd, done
+}
+
+// Restart ends the process if it runs, starts it again and waits until it
+// serves.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	s.Run()
+	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
+}
+
+// Kill ends the process as a crash would, and waits until it is gone.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+	_ = s.cmd.Process.Kill() // gone already is as good
+	<-s.done
+	s.cmd = nil
+}
+
+// Pause stops the process in its tracks, and Continue wakes it: a hung host.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Continue is described with Pause.
+func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Client returns a client of this one server, closed with the test.
+func (s *Server) Client() *redis.Client {
+	rdb := redis.NewClient(&redis.Options{
+		Addr: s.Addr, ContextTimeoutEnabled: true, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	s.t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// await tries f until it succeeds. The wait between two tries is no
+// synchronisation: the loop ends when f says so.
+func (s *Server) await(f func(context.Context, *redis.Client) error) {
+	s.t.Helper()
+	rdb := s.Client()
+	ctx, cancel := context.WithTimeout(context.Background(), ready)
+	defer cancel()
+	var err error
+	for ctx.Err() == nil {
+		if err = f(ctx, rdb); err == nil {
+			return
+		}
+		select {
+		case <-s.done:
+			log, _ := os.ReadFile(filepath.Join(s.Dir, "server.log"))
+			s.t.Fatalf("%s ended:\n%s", strings.Join(s.argv, " "), log)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	s.t.Fatalf("redis-server at %s is not ready after %v: %v", s.Addr, ready, err)
+}
+
+// freePort finds a port that nobody listens on, with room for the bus port of a
+// Cluster node beside it.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port+10000 > 65535 {
+			continue
+		}
+		bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000))
+		if err != nil {
+			continue
+		}
+		_ = bus.Close()
+		return port
+	}
+	t.Fatal("no free port found")
+	return 0
+}
+
+var errNotYet = errors.New("not yet")

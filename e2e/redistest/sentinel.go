@@ -1,0 +1,72 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// MasterName is what the Sentinels call the master.
+const MasterName = "fleet"
+
+// A Sentinels is a master with two replicas, and three Sentinels that watch
+// them and fail over about two seconds after the master is gone.
+type Sentinels struct {
+	Nodes     []*Server // the master, then the replicas, as they started
+	Sentinels []*Server
+}
+
+// StartSentinels starts one, and waits until a failover would work.
+func StartSentinels(t testing.TB, args ...string) *Sentinels {
+	t.Helper()
+	master := Start(t, args...)
+	s := &Sentinels{Nodes: []*Server{master}}
+	_, port := split(master.Addr)
+	for range 2 {
+		replica := newServer(t, freePort(t), append([]string{"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"}, args...)...)
+		replica.Run()
+		s.Nodes = append(s.Nodes, replica)
+	}
+	// Sentinels ask a master for its replicas every ten seconds: be ready first.
+	master.await(func(ctx context.Context, rdb *redis.Client) error {
+		info, err := rdb.Info(ctx, "replication").Result()
+		if err == nil && strings.Count(info, "state=online") != 2 {
+			err = errNotYet
+		}
+		return err
+	})
+	for range 3 {
+		sentinel := newServer(t, freePort(t))
+		_, own := split(sentinel.Addr)
+		conf := filepath.Join(sentinel.Dir, "sentinel.conf")
+		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %s 2\n"+
+			"sentinel down-after-milliseconds %[3]s 1000\nsentinel failover-timeout %[3]s 3000\nsentinel parallel-syncs %[3]s 1\n",
+			own, sentinel.Dir, MasterName, port)
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sentinel.argv = []string{sentinel.argv[0], conf, "--sentinel"}
+		sentinel.Run()
+		s.Sentinels = append(s.Sentinels, sentinel)
+	}
+	for _, sentinel := range s.Sentinels {
+		sentinel.await(func(ctx context.Context, rdb *redis.Client) error {
+			client := redis.NewSentinelClient(rdb.Options())
+			defer client.Close()
+			info, err := client.Master(ctx, MasterName).Result()
+			if err == nil && (info["num-slaves"] != "2" || info["num-other-sentinels"] != "2") {
+				err = errNotYet
+			}
+			return err
+		})
+	}
+	return s
+}
+
+// Addrs returns the addresses of the Sentinels.
+func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
