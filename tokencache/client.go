@@ -1,0 +1,199 @@
+package tokencache
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
+)
+
+// A client is what the tokens of one OAuth client share in this process: the
+// lease, the ledger, what is blocked, and the flight, which is the goroutine
+// that brings them up to date. At rest there is none: a timer for each source
+// starts it when one is due.
+type client struct {
+	cache  *Cache
+	names  keys.Client
+	label  string
+	ledger *quota.Ledger
+
+	poke chan struct{} // tells a waiting flight that something is due
+
+	// mu is held for moments, never across I/O or a wait.
+	mu        sync.Mutex
+	sources   []*Source
+	flying    bool
+	following bool // Options.Listen is at work
+	blocks    map[quota.Scope]block
+	accounts  []account // of requests that Redis could not be told of yet
+	outage    outage
+	ref       reference
+}
+
+// A block is this replica's own copy of what is blocked: losing the fleet's
+// starts no storm.
+type block struct {
+	quota.Blocked
+	until time.Time
+}
+
+// A reference relates the clock of Redis to this host's monotonic one: Redis
+// showed now at some moment after at.
+type reference struct {
+	now int64
+	at  time.Time
+}
+
+// redisNow estimates what the clock of Redis shows, never too early.
+func (r reference) redisNow() int64 { return r.now + time.Since(r.at).Milliseconds() }
+
+// fresh reports whether the two clocks cannot have run apart by much yet.
+func (r reference) fresh() bool { return r.now > 0 && time.Since(r.at) < 10*time.Minute }
+
+func newClient(c *Cache, names keys.Client, label string) *client {
+	return &client{
+		cache: c, names: names, label: label,
+		ledger: quota.NewLedger(c.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: c.opts.EnforcedQuota}),
+		poke:   make(chan struct{}, 1),
+		blocks: make(map[quota.Scope]block),
+	}
+}
+
+// wake starts the flight, or tells it that something is due. The caller holds
+// mu.
+func (c *client) wake() {
+	if c.flying {
+		select {
+		case c.poke <- struct{}{}:
+		default:
+		}
+		return
+	}
+	c.flying = c.cache.spawn(c.fly)
+	if c.flying && c.cache.opts.Listen && !c.following {
+		c.following = c.cache.spawn(c.follow)
+	}
+}
+
+// fly brings the sources up to date, round by round, until none is due.
+func (c *client) fly() {
+	ctx := c.cache.ctx
+	var ear *listener
+	defer func() {
+		if ear != nil {
+			ear.close()
+		}
+	}()
+	for {
+		batch := c.due()
+		if len(batch) == 0 {
+			return
+		}
+		ear = c.round(ctx, batch, ear)
+	}
+}
+
+// due returns the sources that want something now. If there are none, or the
+// cache is closed, the flight is over: whoever comes next starts another one.
+func (c *client) due() []*Source {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var batch []*Source
+	now := time.Now()
+	for _, s := range c.sources {
+		if !s.at.IsZero() && !s.at.After(now) {
+			if s.idle() {
+				s.rest()
+				continue
+			}
+			batch = append(batch, s)
+		}
+	}
+	if c.cache.ctx.Err() != nil {
+		batch = nil
+	}
+	c.flying = len(batch) > 0
+	return batch
+}
+
+// learn keeps a copy of the blocks that are on.
+func (c *client) learn(blocked []quota.Blocked) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range blocked {
+		until := time.Now().Add(b.Left)
+		if known, ok := c.blocks[b.Scope]; ok && known.until.After(until) {
+			continue
+		}
+		c.blocks[b.Scope] = block{b, until}
+	}
+}
+
+// forget drops the blocks that a success has disproved.
+func (c *client) forget(scopes []quota.Scope) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, scope := range scopes {
+		delete(c.blocks, scope)
+	}
+}
+
+// punish keeps blocks of this replica's own making, where the fleet has none:
+// since Redis could not be told, or takes the trouble for ours alone. It returns
+// when the last of them ends.
+func (c *client) punish(blocks []quota.Block) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	last := now
+	for _, b := range blocks {
+		mine := c.blocks[b.Scope]
+		if !mine.until.After(now) {
+			wait := b.Backoff(mine.Count + 1)
+			wait += rand.N(min(wait/10, 30*time.Second) + 1)
+			mine = block{quota.Blocked{Scope: b.Scope, Reason: b.Reason, Left: wait, Count: mine.Count + 1}, now.Add(wait)}
+			c.blocks[b.Scope] = mine
+		}
+		if mine.until.After(last) {
+			last = mine.until
+		}
+	}
+	return last
+}
+
+// blocked returns the block that holds s back longest, if any does.
+func (c *client) blocked(s *Source) *quota.DeniedError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var worst block
+	for _, scope := range s.scopeList {
+		if b, ok := c.blocks[scope]; ok && b.until.After(worst.until) {
+			worst = b
+		}
+	}
+	left := time.Until(worst.until)
+	if left <= 0 {
+		return nil
+	}
+	return &quota.DeniedError{
+		Scope: worst.Scope, Reason: worst.Reason, Count: worst.Count, RetryIn: left, RetryAt: c.cache.wall().Add(left),
+	}
+}
+
+// announce tells those who wait that the lease is free, and that there may be
+// something to see. It is a hint, so a failure is none.
+func (c *client) announce(ctx context.Context) {
+	_, _ = call(context.WithoutCancel(ctx), c.cache, func(ctx context.Context) (int64, error) {
+		return c.cache.rdb.Publish(ctx, c.names.News, lookNews).Result()
+	})
+}
+
+// log says what has changed.
+func (c *client) log(level slog.Level, message string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }() // a handler that panics must not end the flight
+	c.cache.opts.Logger.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("client", c.label)}, attrs...)...)
+}

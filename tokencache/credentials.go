@@ -1,0 +1,215 @@
+package tokencache
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
+)
+
+// Credentials identify one token, and what is needed to ask for it. All fields
+// but ClientSecret and Encoding make up which token it is: replicas with equal
+// ones share it. Printing Credentials does not show the secret.
+type Credentials struct {
+	// TokenURL is the token endpoint. It must be an https URL.
+	TokenURL string
+
+	// ClientID and ClientSecret are the client's identifier and password
+	// (RFC 6749 section 2.3.1).
+	ClientID     string
+	ClientSecret string
+
+	// Audience is the API that the token is for, as Auth0 has it. Empty means
+	// that the request names none.
+	Audience string
+
+	// Organization is the organization that the token is for, as Auth0 has it.
+	// Empty means none.
+	Organization string
+
+	// Scopes are the scopes to ask for (RFC 6749 section 3.3), in any order.
+	// None means that the server decides.
+	Scopes []string
+
+	// Params are further parameters of the token request. Zero means none.
+	Params url.Values
+
+	// Encoding is how the request is written. Zero means JSON.
+	Encoding Encoding
+}
+
+// An Encoding is how a token request is written, and where the client's
+// credentials are in it.
+type Encoding int
+
+const (
+	// JSON is a JSON object with the credentials in it, as Auth0 documents it.
+	JSON Encoding = iota
+	// Form is a form with the credentials in it (RFC 6749 section 2.3.1,
+	// client_secret_post).
+	Form
+	// FormBasic is a form, with the credentials in the Authorization header
+	// (client_secret_basic).
+	FormBasic
+)
+
+// FromOAuth2 returns the credentials of a client that has used
+// golang.org/x/oauth2 until now, so that moving is one line:
+//
+//	client := conf.Client(ctx)                      // before
+//	source, err := cache.Source(FromOAuth2(conf))   // after
+//	client := source.Client(ctx)
+//
+// The request stays a form. Where x/oauth2 would try out whether the server
+// wants the credentials in the header or in the body, at a token request for
+// each try, they go into the body.
+func FromOAuth2(c *clientcredentials.Config) Credentials {
+	cred := Credentials{
+		TokenURL:     c.TokenURL,
+		ClientID:     c.ClientID,
+		ClientSecret: c.ClientSecret,
+		Scopes:       slices.Clone(c.Scopes),
+		Params:       maps.Clone(c.EndpointParams),
+		Encoding:     Form,
+	}
+	if c.AuthStyle == oauth2.AuthStyleInHeader {
+		cred.Encoding = FormBasic
+	}
+	take := func(name string) string {
+		values := cred.Params[name]
+		if len(values) != 1 {
+			return ""
+		}
+		delete(cred.Params, name)
+		return values[0]
+	}
+	cred.Audience = take("audience")
+	cred.Organization = take("organization")
+	return cred
+}
+
+// check returns what is wrong with the credentials, and what to do.
+func (c Credentials) check(plainLoopback bool) error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if err := checkURL("TokenURL", c.TokenURL, plainLoopback); err != nil {
+		errs = append(errs, err)
+	}
+	if c.ClientID == "" {
+		add("Credentials.ClientID is empty: set it to the client id that the provider gave you")
+	} else if spaced(c.ClientID) {
+		add("Credentials.ClientID has a blank or a newline at one end: remove it")
+	}
+	if c.ClientSecret == "" {
+		add("Credentials.ClientSecret is empty: set it to the client secret that the provider gave you")
+	} else if spaced(c.ClientSecret) {
+		add("Credentials.ClientSecret has a blank or a newline at one end, as a file has that was written with echo: remove it")
+	}
+	if c.Encoding < JSON || c.Encoding > FormBasic {
+		add("Credentials.Encoding is %d: use JSON, Form or FormBasic", c.Encoding)
+	}
+	for _, scope := range c.Scopes {
+		if scope == "" || strings.ContainsFunc(scope, unicode.IsSpace) {
+			add("Credentials.Scopes has %q in it: give each scope an element of its own", scope)
+		}
+	}
+	for _, name := range []string{"client_id", "client_secret", "grant_type", "audience", "organization", "scope"} {
+		if c.Params.Has(name) {
+			add("Credentials.Params has %q in it: use the field of that name", name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkURL insists on HTTPS. A loopback address in clear is let through if that
+// was asked for by name, and only if it is an address: a name can be anything.
+func checkURL(field, raw string, plainLoopback bool) error {
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		return fmt.Errorf("%s is empty: set it to the token endpoint, such as https://TENANT.eu.auth0.com/oauth/token", field)
+	case err != nil:
+		return fmt.Errorf("%s is not a URL: write it like https://TENANT.eu.auth0.com/oauth/token", field) // err shows the URL, which may hold a password
+	case u.User != nil:
+		return fmt.Errorf("%s has a user name or password in it: credentials have fields of their own", field)
+	case u.Scheme == "http" && plainLoopback && isLoopback(u.Host):
+	case u.Scheme != "https":
+		return fmt.Errorf("%s is %s: it must begin with https://, since the client secret and the token travel over it", field, u.Redacted())
+	case u.Host == "":
+		return fmt.Errorf("%s has no host in it: write it like https://TENANT.eu.auth0.com/oauth/token", field)
+	case u.Fragment != "":
+		return fmt.Errorf("%s has a fragment (#%s): remove it", field, u.Fragment)
+	}
+	return nil
+}
+
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+func spaced(s string) bool { return strings.TrimSpace(s) != s }
+
+// id names the token that the credentials stand for. The key id is a part of it
+// if the key depends on the secret: then a new secret makes a record of its own.
+func (c Credentials) id(sealedBy string) string {
+	scopes := slices.Clone(c.Scopes)
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
+	return keys.Hash(c.TokenURL, c.ClientID, c.Audience, c.Organization,
+		keys.Hash(scopes...), c.Params.Encode(), sealedBy)
+}
+
+// clone returns a copy that shares nothing with c.
+func (c Credentials) clone() Credentials {
+	c.Scopes = slices.Clone(c.Scopes)
+	params := make(url.Values, len(c.Params))
+	for name, values := range c.Params {
+		params[name] = slices.Clone(values)
+	}
+	c.Params = params
+	return c
+}
+
+// clientLabel is how the client is called where people read: the end of its id
+// tells two clients apart without giving it away.
+func clientLabel(id string) string {
+	if len(id) <= 4 {
+		return "…"
+	}
+	return "…" + id[len(id)-4:]
+}
+
+// String returns which token it is, without the secret.
+func (c Credentials) String() string {
+	return fmt.Sprintf("client %s audience %q at %s", clientLabel(c.ClientID), c.Audience, c.TokenURL)
+}
+
+// Format prints String, whatever the verb.
+func (c Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// GoString returns String.
+func (c Credentials) GoString() string { return c.String() }
+
+// LogValue returns String.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON returns String, as a JSON string.
+func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }

@@ -1,0 +1,170 @@
+package tokencache
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/fleettoken/fleettoken/quota"
+)
+
+var (
+	// ErrNoToken is what every error of Token is: there is no valid token, and
+	// none could be had.
+	ErrNoToken = errors.New("no token")
+
+	// ErrRedis is what every [*RedisError] is.
+	ErrRedis = errors.New("redis")
+
+	// ErrSealKey means that the fleet's token is sealed with a key that this
+	// replica does not have. No token request is made for it: that would be a
+	// request for each replica with a wrong key.
+	ErrSealKey = errors.New("the fleet's token is sealed with a key that this replica does not have: give all replicas the same Options.SealKeys")
+
+	// ErrClosed means that the Cache was closed.
+	ErrClosed = errors.New("the cache is closed")
+)
+
+// An Error says why a call of a Source failed. What went wrong is in Err: a
+// [*quota.DeniedError], a [*RequestError], a [*RedisError], [ErrSealKey],
+// [ErrClosed], or the error of the caller's context.
+type Error struct {
+	// Op is what was called: "token", "reject" or "rotate".
+	Op string
+
+	// Client and Audience tell which token it is about. Client is the end of
+	// the client id.
+	Client, Audience string
+
+	// ValidUntil is when the token that this replica goes on serving expires.
+	// It is zero if it has none.
+	ValidUntil time.Time
+
+	Err error
+}
+
+// Error says it in one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("tokencache: ")
+	switch e.Op {
+	case "token":
+		fmt.Fprintf(&b, "no token for client %s", e.Client)
+	default:
+		fmt.Fprintf(&b, "%s: the token of client %s was not replaced", e.Op, e.Client)
+	}
+	if e.Audience != "" {
+		fmt.Fprintf(&b, ", audience %q", e.Audience)
+	}
+	if !e.ValidUntil.IsZero() {
+		fmt.Fprintf(&b, ", which is valid until %s", clock(e.ValidUntil))
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is [ErrNoToken] and there is none.
+func (e *Error) Is(target error) bool { return target == ErrNoToken && e.Op == "token" }
+
+// A RequestError is a token request that brought no token. It unwraps to an
+// [*oauth2.RetrieveError], for code that looks for one, without the body: a
+// server may echo the secret.
+type RequestError struct {
+	Class Class
+
+	// Status is the status of the response, zero if none came. Code is its
+	// RFC 6749 error code, empty if it had none that reads like one.
+	Status int
+	Code   string
+
+	// RetryAt is when the fleet asks next, by this host's clock.
+	RetryAt time.Time
+
+	detail string
+	header http.Header
+	err    error
+}
+
+// Error says it in one line.
+func (e *RequestError) Error() string {
+	var b strings.Builder
+	b.WriteString("the token request failed: ")
+	b.WriteString(e.detail)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (status %d", e.Status)
+		if e.Code != "" {
+			fmt.Fprintf(&b, " %s", e.Code)
+		}
+		b.WriteString(")")
+	}
+	if e.err != nil {
+		fmt.Fprintf(&b, ": %v", e.err)
+	}
+	if advice := e.Class.advice(); advice != "" {
+		fmt.Fprintf(&b, "; %s", advice)
+	}
+	if !e.RetryAt.IsZero() {
+		fmt.Fprintf(&b, "; next attempt at %s", clock(e.RetryAt))
+	}
+	return b.String()
+}
+
+// Unwrap returns what users of golang.org/x/oauth2 expect, and the error of the
+// network if there was one.
+func (e *RequestError) Unwrap() []error {
+	var errs []error
+	if e.err != nil {
+		errs = append(errs, e.err)
+	}
+	if e.Status != 0 {
+		errs = append(errs, &oauth2.RetrieveError{
+			Response:  &http.Response{StatusCode: e.Status, Status: fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)), Header: e.header, Body: http.NoBody},
+			ErrorCode: e.Code,
+		})
+	}
+	return errs
+}
+
+func (c Class) advice() string {
+	switch c {
+	case ClassCredentials:
+		return "check Credentials.ClientID and Credentials.ClientSecret"
+	case ClassAudience:
+		return "check Credentials.Audience: it must be spelt as the provider has it, to the last slash"
+	case ClassGrant:
+		return "ask the provider to grant this client the audience"
+	case ClassClient:
+		return "ask the provider to allow this client the client_credentials grant"
+	case ClassRequest:
+		return "check Credentials.Audience, Organization, Scopes and Params"
+	case ClassEndpoint:
+		return "check Credentials.TokenURL"
+	}
+	return ""
+}
+
+// newRequestError makes the error of a failed answer.
+func newRequestError(a answer, v verdict, retryAt time.Time) *RequestError {
+	return &RequestError{Class: v.class, Status: a.status, Code: v.code, RetryAt: retryAt, detail: v.detail, header: a.header, err: a.err}
+}
+
+// clock is how moments are shown to people.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+
+// retryAt returns the moment that an error names for the next attempt.
+func retryAt(err error) (time.Time, bool) {
+	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
+		return denied.RetryAt, true
+	}
+	if failed, ok := errors.AsType[*RequestError](err); ok && !failed.RetryAt.IsZero() {
+		return failed.RetryAt, true
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,80 @@
+package tokencache
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A listener is a subscription to a client's news. It must be closed.
+type listener struct {
+	messages chan []byte // closed when the subscription has broken
+	close    func()
+}
+
+// listen subscribes, and returns when the subscription stands: whatever is
+// published after that is heard, unless the connection breaks.
+//
+// The messages are read here and not through PubSub.Channel, which sends a PING
+// every three seconds and waits for no answer to it.
+func (c *client) listen(ctx context.Context) (*listener, error) {
+	sub, err := call(ctx, c.cache, func(ctx context.Context) (*redis.PubSub, error) {
+		sub := c.cache.rdb.Subscribe(ctx, c.names.News)
+		if _, err := sub.Receive(ctx); err != nil {
+			_ = sub.Close()
+			return nil, err
+		}
+		if ctx.Err() != nil { // nobody waits for it any more
+			_ = sub.Close()
+		}
+		return sub, ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	reading, cancel := context.WithCancel(ctx)
+	l := &listener{messages: make(chan []byte, 16), close: func() {
+		cancel()
+		// This ends the read below. It waits for the client's own lock, which
+		// may be held while it dials: so it is bounded like any call.
+		_, _ = call(ctx, c.cache, func(context.Context) (any, error) { return nil, sub.Close() })
+	}}
+	if !c.cache.spawn(func() { l.read(reading, sub) }) {
+		l.close()
+		return nil, ErrClosed
+	}
+	return l, nil
+}
+
+// read passes messages on until the subscription ends. A receiver that does not
+// keep up loses the oldest hints, not the newest.
+func (l *listener) read(ctx context.Context, sub *redis.PubSub) {
+	defer close(l.messages)
+	for ctx.Err() == nil {
+		message, err := sub.ReceiveMessage(ctx)
+		if err != nil {
+			return
+		}
+		for {
+			select {
+			case l.messages <- []byte(message.Payload):
+			default:
+				select {
+				case <-l.messages:
+				default:
+				}
+				continue
+			}
+			break
+		}
+	}
+}
+
+// pollUnheard is how often a caller without a token looks if it cannot listen,
+// and pollHeard if it can: news is a hint, and this is the guarantee.
+const (
+	pollUnheard = 500 * time.Millisecond
+	pollHeard   = 5 * time.Second
+)

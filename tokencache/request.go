@@ -1,0 +1,121 @@
+package tokencache
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// maxResponse is how much of a token response is read.
+const maxResponse = 64 << 10
+
+// endpointTransport returns the transport for token requests. It is used once
+// in hours, so a kept connection would always be a dead one; and on a fresh
+// connection over HTTP/1.1, net/http never sends a request twice.
+func endpointTransport() *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // a small answer, and no bomb
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              &protocols,
+	}
+}
+
+// An answer is what came of one token request.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	err    error         // why there is no answer, or no whole one
+	sent   bool          // the request, or a part of it, may have reached the server
+	took   time.Duration // until the answer was read
+}
+
+// request sends one token request: once, whatever happens. It follows no
+// redirect, since the client secret is in it.
+func (c Credentials) request(ctx context.Context, rt http.RoundTripper) answer {
+	start := time.Now()
+	var written, traced atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { traced.Store(true) },
+		WroteHeaders: func() { written.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { written.Store(true) },
+	})
+	req, err := c.newRequest(ctx)
+	if err != nil {
+		return answer{err: err}
+	}
+	resp, err := rt.RoundTrip(req)
+	a := answer{err: err}
+	if err == nil {
+		a.status, a.header = resp.StatusCode, resp.Header
+		a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
+		_ = resp.Body.Close()
+	}
+	// A transport that does not trace may have sent it.
+	a.sent = written.Load() || !traced.Load() || a.status != 0
+	a.took = time.Since(start)
+	return a
+}
+
+func (c Credentials) newRequest(ctx context.Context) (*http.Request, error) {
+	fields := url.Values{"grant_type": {"client_credentials"}}
+	for name, values := range c.Params {
+		fields[name] = values
+	}
+	if c.Encoding != FormBasic {
+		fields.Set("client_id", c.ClientID)
+		fields.Set("client_secret", c.ClientSecret)
+	}
+	for name, value := range map[string]string{
+		"audience": c.Audience, "organization": c.Organization, "scope": strings.Join(c.Scopes, " "),
+	} {
+		if value != "" {
+			fields.Set(name, value)
+		}
+	}
+
+	contentType, body := "application/x-www-form-urlencoded", []byte(fields.Encode())
+	if c.Encoding == JSON {
+		object := make(map[string]any, len(fields))
+		for name, values := range fields {
+			object[name] = values[0]
+			if len(values) > 1 {
+				object[name] = values
+			}
+		}
+		var err error
+		contentType = "application/json"
+		if body, err = json.Marshal(object); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.TokenURL, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.GetBody = nil // what cannot be read again is not sent again
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "fleettoken")
+	if c.Encoding == FormBasic {
+		// RFC 6749 section 2.3.1: both are encoded as in a form first.
+		req.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
+	}
+	return req, nil
+}

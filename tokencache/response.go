@@ -1,0 +1,145 @@
+package tokencache
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxLife is the longest life that is believed: thirty days, the longest
+	// that Auth0 lets an API set.
+	maxLife = 30 * 24 * time.Hour
+
+	// maxTokenBytes bounds an access token.
+	maxTokenBytes = 32 << 10
+)
+
+// A grant is what a good token response says (RFC 6749 section 5.1).
+type grant struct {
+	token, kind string
+	life        time.Duration
+	extra       map[string]any // everything but the token
+}
+
+// parseGrant reads the body of a response with status 200, and believes nothing
+// that it has not checked. Its errors hold nothing of the body. The date is the
+// response's own, by which the token's own expiry is a duration; zero if it had
+// none.
+func parseGrant(data []byte, date time.Time) (grant, error) {
+	var fields map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&fields); err != nil || fields == nil {
+		return grant{}, errors.New("it is not a JSON object")
+	}
+	if fields["error"] != nil {
+		return grant{}, errors.New("it has an error in it, in spite of its status")
+	}
+	token, ok := fields["access_token"].(string)
+	switch {
+	case !ok || token == "":
+		return grant{}, errors.New("it has no access_token")
+	case len(token) > maxTokenBytes:
+		return grant{}, fmt.Errorf("its access_token has more than %d bytes", maxTokenBytes)
+	case !bearerCharset(token):
+		return grant{}, errors.New("its access_token has characters that RFC 6750 does not allow")
+	}
+	kind, _ := fields["token_type"].(string)
+	if kind == "" {
+		kind = "Bearer" // RFC 6749 wants it said, and some do not say it
+	}
+	if !strings.EqualFold(kind, "Bearer") {
+		return grant{}, errors.New("its token_type is not Bearer")
+	}
+	life, err := lifetime(fields["expires_in"], token, date)
+	if err != nil {
+		return grant{}, err
+	}
+	delete(fields, "access_token")
+	for name, value := range fields {
+		if number, ok := value.(json.Number); ok {
+			fields[name], _ = number.Float64() // as golang.org/x/oauth2 has it
+		}
+	}
+	return grant{token: token, kind: "Bearer", life: life, extra: fields}, nil
+}
+
+// lifetime returns how long a token lives from when it was asked for: what
+// expires_in says, and no longer than the token itself does, if it is a JWT.
+func lifetime(expiresIn any, token string, date time.Time) (time.Duration, error) {
+	own, hasOwn := jwtLife(token, date)
+	var life time.Duration
+	switch v := expiresIn.(type) {
+	case nil:
+		if !hasOwn {
+			return 0, errors.New("it has no expires_in, and its access_token does not tell either")
+		}
+		life = own
+	case json.Number:
+		life = seconds(string(v))
+	case string: // seen in the wild
+		life = seconds(v)
+	}
+	if hasOwn {
+		life = min(life, own)
+	}
+	if life < time.Second {
+		return 0, errors.New("its expires_in is not a number of seconds, or is less than one")
+	}
+	return min(life, maxLife), nil
+}
+
+// seconds reads a number of seconds, and returns 0 for what is none. A fraction
+// is cut off: a token may die early, never late.
+func seconds(s string) time.Duration {
+	f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(f) || f < 0 {
+		return 0
+	}
+	if f > maxLife.Seconds() { // before it overflows a Duration
+		return maxLife
+	}
+	return time.Duration(f) * time.Second
+}
+
+// jwtLife returns how long a JWT lives by its own exp claim, measured by the
+// clock of the server that issued it. The token is not verified: that is for the
+// API that it is meant for.
+func jwtLife(token string, date time.Time) (time.Duration, bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || date.IsZero() {
+		return 0, false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return 0, false
+	}
+	var claims struct {
+		Exp float64 `json:"exp"`
+	}
+	if json.Unmarshal(payload, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1e11 {
+		return 0, false
+	}
+	return time.Unix(int64(claims.Exp), 0).Sub(date), true
+}
+
+// bearerCharset reports whether s may stand in an Authorization header as it is
+// (b64token of RFC 6750 section 2.1). net/http refuses CR and LF, but lets tabs
+// and letters beyond ASCII pass.
+func bearerCharset(s string) bool {
+	body := strings.TrimRight(s, "=")
+	for i := range len(body) {
+		c := body[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~+/", c) >= 0) {
+			return false
+		}
+	}
+	return body != ""
+}

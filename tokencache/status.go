@@ -1,0 +1,108 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fleettoken/fleettoken/lock"
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+)
+
+// A Status is all there is to know about a source: what the fleet has, and what
+// this replica makes of it. It never holds the token. All moments are by this
+// host's clock.
+type Status struct {
+	Client   string `json:"client"` // the end of its id
+	Audience string `json:"audience,omitempty"`
+	TokenURL string `json:"token_url"`
+	Token    string `json:"token"` // names the token in the journal
+
+	// Fleet is the fleet's token, nil if it has none. Problem says why it
+	// cannot be read, if there is one that cannot.
+	Fleet   *TokenStatus `json:"fleet"`
+	Problem string       `json:"problem,omitempty"`
+
+	// Local is the token in this replica's memory, nil if it has none.
+	Local *TokenStatus `json:"local"`
+
+	// Lease is who is renewing, nil if nobody is.
+	Lease *LeaseStatus `json:"lease"`
+
+	Quota   quota.State   `json:"quota"`
+	Journal []quota.Entry `json:"journal"` // the last token requests of this client, newest first
+}
+
+// A TokenStatus tells of a token.
+type TokenStatus struct {
+	Epoch     int64         `json:"epoch"` // how many forced renewals came before
+	By        string        `json:"by"`    // the replica that asked for it
+	Life      time.Duration `json:"life"`
+	Age       time.Duration `json:"age"`
+	Left      time.Duration `json:"left"`
+	Expires   time.Time     `json:"expires"`
+	RenewFrom time.Time     `json:"renew_from"` // when the renewal window begins
+}
+
+// A LeaseStatus tells of the lease.
+type LeaseStatus struct {
+	Holder string        `json:"holder"`
+	Left   time.Duration `json:"left"`
+}
+
+// journalShown is how many entries of the journal a Status has.
+const journalShown = 20
+
+// Status asks Redis for all there is to know. It makes no token request and
+// changes nothing. If Redis is away, the error is a [*RedisError], and the
+// Status has what this replica knows by itself.
+func (s *Source) Status(ctx context.Context) (Status, error) {
+	c := s.client
+	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, Token: s.id}
+	if h := s.held.Load(); h != nil {
+		status.Local = s.tokenStatus(h.record, h.left-h.age(c.cache.wall()))
+	}
+	v, err := s.look(ctx)
+	if err != nil {
+		return status, err
+	}
+	switch {
+	case v.record != nil:
+		status.Fleet = s.tokenStatus(*v.record, millis(v.record.expires-v.now)-time.Since(v.at))
+	case errors.Is(v.problem, seal.ErrUnknownKey):
+		status.Problem = ErrSealKey.Error()
+	case v.problem != nil:
+		status.Problem = "the record is damaged; it is replaced when a token is needed"
+	}
+	type heldBy struct {
+		lock.Holder
+		held bool
+	}
+	holder, err := call(ctx, c.cache, func(ctx context.Context) (heldBy, error) {
+		h, held, err := c.cache.locker.Holder(ctx, c.names.Lock)
+		return heldBy{h, held}, err
+	})
+	if err != nil {
+		return status, err
+	}
+	if holder.held {
+		status.Lease = &LeaseStatus{Holder: holder.ID, Left: holder.Left}
+	}
+	if status.Quota, err = call(ctx, c.cache, c.ledger.Peek); err != nil {
+		return status, err
+	}
+	status.Journal, err = call(ctx, c.cache, func(ctx context.Context) ([]quota.Entry, error) {
+		return c.ledger.Journal(ctx, journalShown)
+	})
+	return status, err
+}
+
+func (s *Source) tokenStatus(r record, left time.Duration) *TokenStatus {
+	cache := s.client.cache
+	now := cache.wall().Round(0)
+	return &TokenStatus{
+		Epoch: r.epoch, By: r.body.By, Life: r.ttl(), Age: r.ttl() - left, Left: left,
+		Expires: now.Add(left), RenewFrom: now.Add(left - cache.terms.window(r.ttl())),
+	}
+}

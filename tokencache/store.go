@@ -1,0 +1,159 @@
+package tokencache
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+)
+
+//go:embed read.lua
+var readLua string
+
+//go:embed commit.lua
+var commitLua string
+
+// Both are sent as EVAL, not by their digest: they are short, they are sent once
+// a token's life, and a cold fleet does not run into a hundred NOSCRIPTs.
+var (
+	readScript   = redis.NewScript(readLua)
+	commitScript = redis.NewScript(commitLua)
+)
+
+// epochLife is how long an epoch is remembered: longer than any token lives.
+const epochLife = 2 * maxLife
+
+// A view is what one look at Redis tells about one token.
+type view struct {
+	at  time.Time // just before the look, by this host's monotonic clock
+	now int64     // then, by the clock of Redis, or a little later; Unix milliseconds
+
+	record  *record // nil: none, none that may be adopted, or none that can be read
+	problem error   // why it cannot be read: seal.ErrUnknownKey or seal.ErrDamaged
+	spoilt  []byte  // the sealed record, if it is damaged
+	floor   int64   // the lowest epoch that may be adopted
+
+	lease   time.Duration // how long the lease is held; 0: it is free; negative: without an end
+	blocked []quota.Blocked
+}
+
+// look asks Redis for all there is to know about the token of s. It changes
+// nothing in memory.
+func (s *Source) look(ctx context.Context) (view, error) {
+	c := s.client
+	args := []any{maxSealed}
+	for _, scope := range s.scopeList {
+		args = append(args, quota.BlockField(scope))
+	}
+	at := time.Now()
+	reply, err := call(ctx, c.cache, func(ctx context.Context) ([]string, error) {
+		return readScript.Eval(ctx, c.cache.rdb, []string{s.key, s.epochKey, c.names.Lock, c.names.Quota}, args...).StringSlice()
+	})
+	if err != nil {
+		return view{}, err
+	}
+	v, err := s.decodeView(reply)
+	v.at = at
+	return v, err
+}
+
+// decodeView reads the reply of read.lua.
+func (s *Source) decodeView(reply []string) (view, error) {
+	if len(reply) != 6+len(s.scopeList) {
+		return view{}, redisError(fmt.Errorf("a reply of %d fields is not one of read.lua", len(reply)))
+	}
+	now, err1 := strconv.ParseInt(reply[0], 10, 64)
+	lease, err2 := strconv.ParseInt(reply[5], 10, 64)
+	if err1 != nil || err2 != nil || now <= 0 {
+		return view{}, redisError(fmt.Errorf("reply %q is not one of read.lua", reply[:6]))
+	}
+	v := view{now: now, lease: millis(max(lease, -1))}
+	v.floor, _ = strconv.ParseInt(reply[4], 10, 64) // none is zero
+	switch {
+	case reply[1] == "damaged":
+		v.problem = seal.ErrDamaged
+	case reply[1] != "" || reply[3] != "":
+		v.decodeRecord(s, reply[1], reply[2], []byte(reply[3]))
+	}
+	for i, scope := range s.scopeList {
+		if b, ok := quota.ParseBlock(scope, reply[6+i], now); ok {
+			v.blocked = append(v.blocked, b)
+		}
+	}
+	return v, nil
+}
+
+func (v *view) decodeRecord(s *Source, epoch, expires string, sealed []byte) {
+	e, err1 := strconv.ParseInt(epoch, 10, 64)
+	x, err2 := strconv.ParseInt(expires, 10, 64)
+	r, err := openRecord(s.ring, s.key, e, x, sealed)
+	switch {
+	case err1 != nil || err2 != nil:
+		v.problem, v.spoilt = seal.ErrDamaged, sealed
+	case err != nil:
+		v.problem, v.spoilt = err, sealed
+	case e < v.floor: // from before a forced renewal: somebody put it back
+	case x <= v.now: // over, and Redis has not noticed yet
+	case x-v.now > maxLife.Milliseconds(): // no token lives so long
+		v.problem, v.spoilt = seal.ErrDamaged, sealed
+	default:
+		v.record = &r
+	}
+}
+
+// commit merges r into what the fleet has, and tells those who listen. It
+// returns one of the words of commit.lua.
+func (s *Source) commit(ctx context.Context, r record, spoilt []byte) (string, error) {
+	sealed, err := sealRecord(s.ring, s.key, r)
+	if err != nil {
+		return "", err
+	}
+	c := s.client
+	return call(ctx, c.cache, func(ctx context.Context) (string, error) {
+		return commitScript.Eval(ctx, c.cache.rdb, []string{s.key, s.epochKey},
+			r.epoch, r.expires, sealed, c.names.News, tokenNews(s.id, r, sealed), epochLife.Milliseconds(), spoilt, maxSealed).Text()
+	})
+}
+
+// expiry returns when a token expires by the clock of Redis, at the earliest: it
+// was asked for at sent, and lives for life. Redis showed now at some moment
+// before seen.
+func expiry(now int64, seen, sent time.Time, life time.Duration) int64 {
+	return now + (sent.Sub(seen) + life).Milliseconds()
+}
+
+func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// tokenNews is the message that carries a record to those who wait for it, and
+// lookNews the one that says: look yourselves. A message is a hint. Whoever
+// misses it finds out a little later.
+func tokenNews(id string, r record, sealed []byte) []byte {
+	return fmt.Appendf(nil, "token %s %d %d %s", id, r.epoch, r.expires, sealed)
+}
+
+const lookNews = "look"
+
+// news is a parsed message. Its id is empty if it says to look.
+type news struct {
+	id             string
+	epoch, expires string
+	sealed         []byte
+}
+
+func parseNews(message []byte) (news, bool) {
+	if string(message) == lookNews {
+		return news{}, true
+	}
+	fields := bytes.SplitN(message, []byte(" "), 5)
+	if len(fields) != 5 || string(fields[0]) != "token" || len(fields[1]) == 0 || len(message) > 2*maxSealed {
+		return news{}, false
+	}
+	return news{id: string(fields[1]), epoch: string(fields[2]), expires: string(fields[3]), sealed: fields[4]}, true
+}

@@ -1,0 +1,69 @@
+package tokencache
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+)
+
+// A Trace is told what a Cache does. Every function may be nil. They are called
+// in the background, one after another for each client, and must return soon;
+// one that panics is forgiven. None of them gets a token or a secret.
+type Trace struct {
+	// Requested: a token request was answered, or was not.
+	Requested func(RequestedInfo)
+
+	// Adopted: a token came into this replica's memory, from the fleet or from
+	// the token endpoint.
+	Adopted func(AdoptedInfo)
+
+	// Denied: a token request was not sent, as it would have been in vain or is
+	// not worth the quota.
+	Denied func(DeniedInfo)
+
+	// Redis: Redis went away, with the reason, or came back, with nil. It is
+	// called for changes only.
+	Redis func(err error)
+}
+
+// RequestedInfo tells of a token request.
+type RequestedInfo struct {
+	Client, Audience string
+	Why              string // "cold", "expiring", "early", "rejected", "rotated" or "damaged"
+	Priority         quota.Priority
+	Direct           bool // past Redis, which is away
+	Took             time.Duration
+	Status           int           // zero if there was no answer
+	Limits           quota.Limits  // what the answer said of the client's quota
+	Err              error         // nil if it brought a token
+	Life             time.Duration // of the token
+}
+
+// AdoptedInfo tells of a token that came into memory.
+type AdoptedInfo struct {
+	Client, Audience string
+	Requested        bool // by this replica; else it was the fleet's
+	By               string
+	Epoch            int64
+	Left             time.Duration // until it expires
+}
+
+// DeniedInfo tells of a token request that was not sent.
+type DeniedInfo struct {
+	Client, Audience string
+	Err              *quota.DeniedError
+}
+
+// tell calls one hook of a Trace.
+func tell[T any](c *Cache, hook func(T), info T) {
+	if hook == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.opts.Logger.Error("a trace function panicked", slog.Any("panic", p))
+		}
+	}()
+	hook(info)
+}

@@ -1,0 +1,147 @@
+package tokencache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Transport returns a RoundTripper that adds the fleet's token to requests and
+// sends them through base; nil means http.DefaultTransport. It waits for a token
+// as long as the request's own context lets it, and fails if none can be had:
+// it never sends a request without.
+//
+// It takes HTTPS only. A request that an http.Client has redirected to another
+// scheme, host or port is sent on without the token, and so are those that
+// follow it.
+//
+// An answer with status 401 is taken for a word about the token; see
+// [Source.Reject]. If the fleet gets another token, the request is sent once
+// more, provided that its body can be (there is none, or GetBody is set).
+// Otherwise the caller gets the answer as it came.
+func (s *Source) Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &transport{s, base}
+}
+
+type transport struct {
+	source *Source
+	base   http.RoundTripper
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strayed(req) {
+		return t.base.RoundTrip(req)
+	}
+	if err := t.source.mayTravel(req.URL); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	ctx := req.Context()
+	h := t.source.held.Load()
+	if h == nil || !h.fresh() {
+		var err error
+		if h, err = t.source.obtain(ctx); err != nil {
+			closeBody(req)
+			return nil, t.source.fail("token", err)
+		}
+	}
+	resp, err := t.base.RoundTrip(authorized(req, h))
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	return t.unauthorized(req, resp, h)
+}
+
+// unauthorized deals with an API that refused h.
+func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held) (*http.Response, error) {
+	rejected := t.source.report(h.token)
+	again, ok := replay(req)
+	if !ok {
+		return resp, nil
+	}
+	if rejected != nil {
+		// A token request takes RequestTimeout at most. If the fleet has no
+		// other token by then, the API's answer is the one to give.
+		ctx, cancel := context.WithTimeout(req.Context(), t.source.client.cache.opts.RequestTimeout)
+		defer cancel()
+		if t.source.replaced(ctx, rejected) != nil {
+			return resp, nil
+		}
+	}
+	other, err := t.source.obtain(req.Context())
+	if err != nil || other.same(h) {
+		return resp, nil
+	}
+	body, err := again()
+	if err != nil {
+		return resp, nil
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 4<<10)) // so that the connection can be used again
+	_ = resp.Body.Close()
+	second := authorized(req, other)
+	second.Body = body
+	return t.base.RoundTrip(second)
+}
+
+// authorized returns a copy of req with the token in its header. Nothing of the
+// copy is written to but the header's map, so that is what is copied.
+func authorized(req *http.Request, h *held) *http.Request {
+	out := *req
+	if out.Header = maps.Clone(req.Header); out.Header == nil {
+		out.Header = make(http.Header, 1)
+	}
+	out.Header["Authorization"] = h.header
+	return &out
+}
+
+// replay returns a function for the body of a second attempt, if there can be
+// one.
+func replay(req *http.Request) (func() (io.ReadCloser, error), bool) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return func() (io.ReadCloser, error) { return req.Body, nil }, true
+	}
+	return req.GetBody, req.GetBody != nil
+}
+
+// strayed reports whether an http.Client was redirected on its way to req, to
+// somewhere else than the first request of the chain went.
+func strayed(req *http.Request) bool {
+	for hop := req; hop.Response != nil && hop.Response.Request != nil; {
+		previous := hop.Response.Request
+		if origin(previous.URL) != origin(hop.URL) {
+			return true
+		}
+		hop = previous
+	}
+	return false
+}
+
+// origin is the scheme, host and port of a URL.
+func origin(u *url.URL) [3]string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return [3]string{u.Scheme, strings.ToLower(u.Hostname()), port}
+}
+
+// mayTravel insists on HTTPS.
+func (s *Source) mayTravel(u *url.URL) error {
+	if u.Scheme == "https" || u.Scheme == "http" && s.client.cache.opts.InsecureLoopback && isLoopback(u.Host) {
+		return nil
+	}
+	return fmt.Errorf("tokencache: the request goes to %s://%s: the token travels over https only", u.Scheme, u.Host)
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
