@@ -55,16 +55,19 @@ func (h *held) fresh() bool {
 // whoever looks measures it anew.
 func (h *held) age(wall time.Time) time.Duration {
 	mono := time.Since(h.since)
-	h.checked.Store(int64(mono))
-	return ageBy(mono, wall.Sub(h.wall))
+	age := ageBy(mono, wall.Sub(h.wall))
+	if age-mono < maxDrift { // the clocks agree, so one of them will do for a blink
+		h.checked.Store(int64(mono))
+	}
+	return age
 }
 
 func ageBy(mono, wall time.Duration) time.Duration { return max(mono, wall) }
 
-// drifted reports whether the clocks disagree so much that one of them was set,
+// drifted reports whether the wall clock has run so far ahead that it was set,
 // or the machine slept: then the age is a guess, and to be measured again.
 func (h *held) drifted(wall time.Time) bool {
-	return wall.Sub(h.wall)-time.Since(h.since) > maxDrift
+	return wall.Sub(h.wall)-time.Since(h.since) >= maxDrift
 }
 
 const maxDrift = 2 * time.Second

@@ -349,7 +349,9 @@ func (s *Source) hold(f *failure, forced bool) {
 	h := s.valid()
 	switch {
 	case forced && h != nil:
-		// The one there is is good enough until somebody rejects it again.
+		// The one there is is good enough until somebody rejects it again: a
+		// forced renewal is not repeated by itself.
+		f.final = true
 		s.refusal, s.unwanted = f, nil
 		s.schedule(h.look - h.age(s.client.cache.wall()))
 	case h != nil:

@@ -226,15 +226,7 @@ func (s *Source) obtain(ctx context.Context) (*held, error) {
 
 // replaced waits until s holds another token than h, which is unwanted.
 func (s *Source) replaced(ctx context.Context, h *held) error {
-	return s.wait(ctx, func() (bool, *failure) {
-		if !h.same(s.held.Load()) {
-			return true, nil
-		}
-		if s.refusal != nil && !time.Now().Before(s.refusal.until) {
-			s.want(h, s.why)
-		}
-		return false, s.refusal
-	})
+	return s.wait(ctx, func() (bool, *failure) { return !h.same(s.held.Load()), s.refusal })
 }
 
 // wait waits until done says so, or says that it fails, for as long as it makes
@@ -419,12 +411,12 @@ func (s *Source) adopt(r record, left time.Duration, since time.Time, requested 
 		h.late = 1 + rand.N(max(cache.terms.spread(r.ttl()), 1))
 	}
 	h.look = h.plan.renew + h.late
-	if !same {
-		s.unwanted, s.refusal = nil, nil
-	}
-	s.failure = nil
 	s.held.Store(h)
+	if same { // measured anew, and nothing else is new
+		return false
+	}
+	s.unwanted, s.failure, s.refusal = nil, nil, nil
 	s.schedule(h.look - time.Since(since))
 	s.tell()
-	return !same
+	return true
 }

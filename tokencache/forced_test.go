@@ -1,0 +1,403 @@
+package tokencache
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// get calls the API once through the replica's own client and returns the
+// status.
+func (f *fleet) get(client *http.Client) int {
+	f.t.Helper()
+	resp, err := client.Get(f.tenant.APIURL())
+	if err != nil {
+		f.t.Error(err)
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+func (f *fleet) client(r *replica) *http.Client {
+	return &http.Client{Transport: r.source.Transport(f.tenant.Transport())}
+}
+
+// The API refuses the token all at once, to everybody. It is replaced once, and
+// no caller notices.
+func TestBurstOf401s(t *testing.T) {
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
+		f.together(f.start(20))
+		synctest.Wait()
+		f.tenant.RevokeAll()
+		var wg sync.WaitGroup
+		for _, r := range f.replicas {
+			client := f.client(r)
+			for range 10 {
+				wg.Go(func() {
+					if got := f.get(client); got != http.StatusOK {
+						f.t.Errorf("%s: got status %d, want 200 after a replay", r.name, got)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		f.want(2)
+		status, err := f.replicas[3].source.Status(f.t.Context())
+		if err != nil || status.Fleet == nil || status.Fleet.Epoch != 1 {
+			f.t.Errorf("got %+v, %v, want epoch 1", status.Fleet, err)
+		}
+	})
+}
+
+// An API that refuses every token: the quota is not burnt, whatever the callers
+// do, and they get the API's own answer.
+func TestAPIRefusesEveryToken(t *testing.T) {
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		f.start(10)
+		f.tenant.RejectAll(true)
+		for range 60 {
+			for _, r := range f.replicas {
+				if got := f.get(f.client(r)); got != http.StatusUnauthorized {
+					f.t.Errorf("%s: got status %d, want the API's 401", r.name, got)
+				}
+			}
+			time.Sleep(30 * time.Second)
+		}
+		// One to begin with, and a tenth of 42.
+		if got := f.requests(); got != 5 {
+			f.t.Errorf("got %d token requests in half an hour of 401s, want 5", got)
+		}
+		for range 47 * 2 {
+			for _, r := range f.replicas {
+				f.get(f.client(r))
+			}
+			time.Sleep(30 * time.Minute)
+		}
+		if got := f.requests(); got > 2+3*10 {
+			f.t.Errorf("got %d token requests in two days of 401s, want a tenth of each day's hundred at most", got)
+		}
+		f.tenant.RejectAll(false)
+		if got := f.get(f.client(f.replicas[0])); got != http.StatusOK {
+			f.t.Errorf("when the API is well again: got status %d", got)
+		}
+	})
+}
+
+// Reject compares: who rejects a token that was replaced already, changes
+// nothing.
+func TestRejectComparesTheToken(t *testing.T) {
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		old, err := r.source.Token(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if err := r.source.Reject(f.t.Context(), old); err != nil {
+			f.t.Fatal(err)
+		}
+		f.want(2)
+		for range 10 {
+			if err := r.source.Reject(f.t.Context(), old); err != nil {
+				f.t.Error(err)
+			}
+		}
+		if err := r.source.Reject(f.t.Context(), nil); err != nil {
+			f.t.Error(err)
+		}
+		f.want(2)
+		if f.token(r) == old.AccessToken {
+			f.t.Error("the rejected token is served on")
+		}
+		for range 3 {
+			tok, _ := r.source.Token(f.t.Context())
+			if err := r.source.Reject(f.t.Context(), tok); err != nil {
+				f.t.Error(err)
+			}
+		}
+		tok, _ := r.source.Token(f.t.Context())
+		err = r.source.Reject(f.t.Context(), tok)
+		failed, ok := errors.AsType[*Error](err)
+		if !ok || !errors.Is(err, quota.ErrDenied) || errors.Is(err, ErrNoToken) || failed.ValidUntil.IsZero() {
+			f.t.Errorf("beyond the budget: got %v, want a denial that names until when the token is valid", err)
+		}
+		if f.token(r) != tok.AccessToken {
+			f.t.Error("the token that could not be replaced is not served any more")
+		}
+		f.want(5)
+	})
+}
+
+func TestRotate(t *testing.T) {
+	for _, listen := range []bool{false, true} {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{Listen: listen}, func(f *fleet) {
+			f.together(f.start(20))
+			old := f.token(f.replicas[0])
+			time.Sleep(time.Hour)
+			operator := f.start(1)[0] // who has not even looked yet
+			if err := operator.source.Rotate(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+			f.want(2)
+			time.Sleep(time.Second)
+			if newcomer := f.start(1)[0]; f.token(newcomer) == old {
+				f.t.Error("a newcomer adopted the token that was rotated away")
+			}
+			holding := 0
+			for _, r := range f.replicas {
+				if f.token(r) == old {
+					holding++
+				}
+			}
+			if listen && holding != 0 {
+				f.t.Errorf("%d replicas that listen hold the old token a second later", holding)
+			}
+			f.serve(9*time.Hour, 10*time.Minute) // the window of the new one has begun an hour ago
+			for _, r := range f.replicas {
+				if f.token(r) == old {
+					f.t.Errorf("%s holds the token that was rotated away hours ago", r.name)
+				}
+			}
+		})
+	}
+}
+
+// A token from before a rotation does not come back, by no way.
+func TestRotatedTokenDoesNotComeBack(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		f.together(f.start(3))
+		synctest.Wait()
+		old := f.token(f.replicas[0])
+		key := f.replicas[0].source.key
+		epoch, expires, sealed := f.m.HGet(key, "epoch"), f.m.HGet(key, "expires"), f.m.HGet(key, "sealed")
+		time.Sleep(time.Minute)
+		if err := f.replicas[1].source.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		synctest.Wait()
+
+		// Redis loses the record, and a replica that has not heard of the
+		// rotation would give back what it has.
+		f.m.Del(key)
+		s := f.replicas[0].source
+		s.client.mu.Lock()
+		s.schedule(0)
+		s.client.mu.Unlock()
+		synctest.Wait()
+		if f.m.Exists(key) {
+			f.t.Error("a token of an old epoch was given back to the fleet")
+		}
+		// Somebody puts it back by hand.
+		f.m.HSet(key, "epoch", epoch, "expires", expires, "sealed", sealed)
+		if newcomer := f.start(1)[0]; f.token(newcomer) == old {
+			f.t.Error("a newcomer adopted a token of an old epoch")
+		}
+	})
+}
+
+func TestRotateWhileDenied(t *testing.T) {
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		f.tenant.Inject(-1, auth0test.Status(503))
+		start := time.Now()
+		err := r.source.Rotate(f.t.Context())
+		failed, ok := errors.AsType[*RequestError](err)
+		if !ok || failed.Class != ClassUnavailable || failed.RetryAt.IsZero() {
+			f.t.Errorf("got %v, want the failed request and when the next one is", err)
+		}
+		if took := time.Since(start); took > DefaultMaxWait {
+			f.t.Errorf("took %v, want to give up within %v", took, DefaultMaxWait)
+		}
+		f.token(r) // the old one goes on
+		f.tenant.ClearFaults()
+		time.Sleep(time.Minute)
+		if err := r.source.Rotate(f.t.Context()); err != nil {
+			f.t.Error(err)
+		}
+	})
+}
+
+func TestTransport(t *testing.T) {
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		client := f.client(r)
+		body := strings.Repeat("x", 1<<16)
+		post := func(body io.Reader) *http.Response {
+			f.t.Helper()
+			resp, err := client.Post(f.tenant.APIURL(), "text/plain", body)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			resp.Body.Close()
+			return resp
+		}
+		if resp := post(strings.NewReader(body)); resp.StatusCode != http.StatusOK {
+			f.t.Errorf("got %s", resp.Status)
+		}
+		f.tenant.RevokeAll()
+		if resp := post(strings.NewReader(body)); resp.StatusCode != http.StatusOK {
+			f.t.Errorf("with a body that can be replayed: got %s", resp.Status)
+		}
+		calls := f.tenant.RecentAPICalls()
+		for _, call := range calls {
+			if !bytes.Equal(call.Body, []byte(body)) && call.Length != int64(len(body)) {
+				f.t.Errorf("call %+v did not carry the whole body", call)
+			}
+		}
+		if len(calls) != 3 {
+			f.t.Errorf("got %d API calls, want 3: one, one refused, and its replay", len(calls))
+		}
+		f.tenant.RevokeAll()
+		if resp := post(io.MultiReader(strings.NewReader(body))); resp.StatusCode != http.StatusUnauthorized {
+			f.t.Errorf("with a body that cannot be replayed: got %s, want the API's 401", resp.Status)
+		}
+		synctest.Wait()
+		if resp := post(io.MultiReader(strings.NewReader(body))); resp.StatusCode != http.StatusOK {
+			f.t.Errorf("the next one: got %s, want the refused token to have been replaced", resp.Status)
+		}
+		f.want(3)
+	})
+}
+
+// A recorder notes what reaches it, and answers as told.
+type recorder struct {
+	answers map[string]*http.Response // by URL
+	seen    []*http.Request
+}
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.seen = append(r.seen, req)
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	resp, ok := r.answers[req.URL.String()]
+	if !ok {
+		resp = &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+func redirect(to string) *http.Response {
+	return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {to}}, Body: http.NoBody}
+}
+
+func TestTransportRedirects(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		hops []string
+		with []bool
+	}{
+		{"the same host", []string{"https://api.test/a", "https://api.test/b"}, []bool{true, true}},
+		{"the same host, its port named", []string{"https://api.test/a", "https://API.test:443/b"}, []bool{true, true}},
+		{"another host", []string{"https://api.test/a", "https://evil.test/b"}, []bool{true, false}},
+		{"another port", []string{"https://api.test/a", "https://api.test:8443/b"}, []bool{true, false}},
+		{"a subdomain", []string{"https://api.test/a", "https://x.api.test/b"}, []bool{true, false}},
+		{"in clear", []string{"https://api.test/a", "http://api.test/b"}, []bool{true, false}},
+		{"away and back", []string{"https://api.test/a", "https://evil.test/b", "https://api.test/c"}, []bool{true, false, false}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			story(t, nil, Options{}, func(f *fleet) {
+				base := &recorder{answers: make(map[string]*http.Response)}
+				for i := range row.hops[1:] {
+					base.answers[row.hops[i]] = redirect(row.hops[i+1])
+				}
+				client := &http.Client{Transport: f.start(1)[0].source.Transport(base)}
+				resp, err := client.Get(row.hops[0])
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				resp.Body.Close()
+				if len(base.seen) != len(row.hops) {
+					f.t.Fatalf("got %d requests, want %d", len(base.seen), len(row.hops))
+				}
+				for i, req := range base.seen {
+					if got := req.Header.Get("Authorization") != ""; got != row.with[i] {
+						f.t.Errorf("%s: with the token: %v, want %v", req.URL, got, row.with[i])
+					}
+				}
+			})
+		})
+	}
+}
+
+// A closing body tells that it was closed, as RoundTrip must do also when it
+// fails.
+type closingBody struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (b *closingBody) Close() error { b.closed.Store(true); return nil }
+
+func TestTransportRefuses(t *testing.T) {
+	for _, row := range []struct {
+		name, url string
+		loopback  bool
+		want      string
+	}{
+		{"plain http", "http://api.test/a", false, "over https only"},
+		{"plain http to loopback, not asked for", "http://127.0.0.1/a", false, "over https only"},
+		{"plain http to loopback, asked for", "http://127.0.0.1:8080/a", true, ""},
+		{"plain http to IPv6 loopback, asked for", "http://[::1]:8080/a", true, ""},
+		{"a name that looks like loopback", "http://127.0.0.1.nip.io/a", true, "over https only"},
+		{"localhost is a name", "http://localhost/a", true, "over https only"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			story(t, nil, Options{InsecureLoopback: row.loopback}, func(f *fleet) {
+				base := &recorder{}
+				rt := f.start(1)[0].source.Transport(base)
+				body := &closingBody{Reader: strings.NewReader("x")}
+				req, err := http.NewRequestWithContext(f.t.Context(), "POST", row.url, body)
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				req.Header.Set("X-Mine", "1")
+				before := req.Header.Clone()
+				_, err = rt.RoundTrip(req)
+				if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+					f.t.Errorf("got %v, want %q", err, row.want)
+				}
+				if row.want != "" && len(base.seen) != 0 {
+					f.t.Error("the request was sent")
+				}
+				if !body.closed.Load() {
+					f.t.Error("the body was not closed")
+				}
+				if len(req.Header) != len(before) {
+					f.t.Errorf("the request was changed: %v", req.Header)
+				}
+			})
+		})
+	}
+}
+
+// Without a token nothing is sent, and the caller hears why.
+func TestTransportWithoutToken(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		f.tenant.Inject(-1, auth0test.OAuthError(401, "access_denied", "Unauthorized"))
+		base := &recorder{}
+		body := &closingBody{Reader: strings.NewReader("x")}
+		req, _ := http.NewRequestWithContext(f.t.Context(), "POST", "https://api.test/", body)
+		_, err := f.start(1)[0].source.Transport(base).RoundTrip(req)
+		failed, ok := errors.AsType[*RequestError](err)
+		if !ok || failed.Class != ClassCredentials || !errors.Is(err, ErrNoToken) {
+			f.t.Errorf("got %v, want that the credentials are wrong", err)
+		}
+		if len(base.seen) != 0 || !body.closed.Load() {
+			f.t.Errorf("got %d requests, body closed: %v, want none, and the body closed", len(base.seen), body.closed.Load())
+		}
+	})
+}
