@@ -111,9 +111,6 @@ func (c *client) settle(ctx context.Context, a account) bool {
 	if err != nil {
 		return false
 	}
-	if a.answer.Outcome == quota.Issued {
-		c.forget(append(a.attempt.Scopes, quota.Client))
-	}
 	c.learn(blocked)
 	return true
 }
@@ -173,14 +170,14 @@ func (c *client) askDirect(ctx context.Context, s *Source) {
 		s.refuse(done, quota.Need)
 		return
 	}
-	c.forget(append(done.account.attempt.Scopes, quota.Client))
+	c.forget(s.scopeList)
 	c.mu.Lock()
 	epoch := int64(0)
 	if h := s.held.Load(); h != nil {
 		epoch = h.record.epoch
 	}
-	s.adopt(s.granted(done.verdict.grant, epoch), done.verdict.grant.life, done.sent, true)
+	h := s.adopt(s.granted(done.verdict.grant, epoch), done.verdict.grant.life, done.sent, true)
 	s.schedule(backoff(1, time.Second, time.Second, rand.Float64())) // until the fleet has it
 	c.mu.Unlock()
-	s.tellAdopted(s.held.Load(), true)
+	s.tellAdopted(h, true)
 }

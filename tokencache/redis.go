@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/fleettoken/fleettoken/quota"
 )
 
 // A RedisKind says what kind of trouble there is with Redis.
@@ -128,20 +131,29 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		err   error
 	}
 	results := make(chan result, 1)
-	c.stuck.Add(1)
+	var alone atomic.Bool // one of the two sides has gone
 	go func() {
-		defer c.stuck.Add(-1)
-		defer cancel()
+		defer cancel() // after the result is there to be received
 		value, err := f(ctx)
 		results <- result{value, err}
-	}()
-	select {
-	case r := <-results:
-		if r.err != nil {
-			return r.value, redisError(r.err)
+		if alone.Swap(true) {
+			c.stuck.Add(-1)
 		}
-		return r.value, nil
+	}()
+	r := result{err: fmt.Errorf("no answer within %v", c.redisTimeout)}
+	select {
+	case r = <-results:
 	case <-ctx.Done():
-		return none, redisError(fmt.Errorf("no answer within %v: %w", c.redisTimeout, ctx.Err()))
+		select {
+		case r = <-results:
+		default:
+			if !alone.Swap(true) {
+				c.stuck.Add(1)
+			}
+		}
 	}
+	if r.err != nil && !errors.Is(r.err, quota.ErrDenied) {
+		return none, redisError(r.err)
+	}
+	return r.value, r.err
 }

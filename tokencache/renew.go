@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/fleettoken/fleettoken/lock"
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
@@ -28,11 +26,11 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 	heard := ear != nil // before the look, so nothing can be missed after it
 	var todo []*Source
 	var left time.Duration
-	for _, s := range batch {
+	for i, s := range batch {
 		v, err := s.look(ctx)
 		if err != nil {
-			c.away(ctx, batch, err)
-			return ear
+			c.away(ctx, batch[i:], err)
+			break
 		}
 		c.back(ctx)
 		if !s.take(ctx, v) {
@@ -129,30 +127,6 @@ func (c *client) anyWaits(todo []*Source) bool {
 	return slices.ContainsFunc(todo, func(s *Source) bool { return s.waiting > 0 })
 }
 
-// merge takes the better of two tokens: the one in memory and the fleet's. It
-// returns the one in memory if the fleet should have it, and the fleet's if it
-// is news here. The caller holds mu.
-func (s *Source) merge(v view) (mine, adopted *held) {
-	h := s.valid()
-	if h != nil && h.record.expires == 0 { // asked for while Redis was away
-		unsynced := h.record
-		unsynced.epoch = max(unsynced.epoch, v.floor)
-		unsynced.expires = expiry(v.now, v.at, h.since, h.left)
-		s.adopt(unsynced, h.left, h.since, true)
-		h = s.held.Load()
-	}
-	if v.record != nil && (h == nil || v.record.order(h.record) >= 0) {
-		if s.adopt(*v.record, millis(v.record.expires-v.now), v.at, false) {
-			adopted = s.held.Load()
-		}
-		return nil, adopted
-	}
-	if h != nil && h.record.epoch >= v.floor && !errors.Is(v.problem, seal.ErrUnknownKey) {
-		return h, nil
-	}
-	return nil, nil
-}
-
 // spend asks the token endpoint for what is still needed, one token after the
 // other, while this replica is the renewer. Those without a token come first.
 func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) {
@@ -164,14 +138,14 @@ func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) {
 	c.mu.Unlock()
 	slices.SortStableFunc(todo, func(a, b *Source) int { return cmp.Compare(urgency[a], urgency[b]) })
 
-	for _, s := range todo {
+	for i, s := range todo {
 		if lease.Left() < c.cache.terms.request*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
 			return // the rest stays due
 		}
 		// Look again, now that nobody else can ask: the last one may have.
 		v, err := s.look(ctx)
 		if err != nil {
-			c.away(ctx, todo, err)
+			c.away(ctx, todo[i:], err)
 			return
 		}
 		if s.take(ctx, v) || c.holdsBack(s) {
@@ -192,7 +166,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	}
 	c.mu.Unlock()
 	if !any {
-		return
+		return // those who waited have left
 	}
 	if priority == quota.Forced {
 		epoch++
@@ -232,10 +206,11 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	r.expires = expiry(admission.Now, admitted, done.sent, done.verdict.grant.life)
 	// Those who wait here are served at once; the fleet a moment later. That is
 	// paid for, so it is done even if this replica is told to stop.
+	c.forget(s.scopeList)
 	c.mu.Lock()
-	s.adopt(r, done.verdict.grant.life, done.sent, true)
+	h := s.adopt(r, done.verdict.grant.life, done.sent, true)
 	c.mu.Unlock()
-	s.tellAdopted(s.held.Load(), true)
+	s.tellAdopted(h, true)
 	stored, err := s.commit(context.WithoutCancel(ctx), r, v.spoilt)
 	c.account(ctx, done.account)
 	if err != nil {
@@ -250,149 +225,4 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		s.schedule(0)
 		c.mu.Unlock()
 	}
-}
-
-// A request is one token request, done.
-type request struct {
-	answer  answer
-	verdict verdict
-	sent    time.Time // just before
-	account account
-}
-
-func (s *Source) attempt(priority quota.Priority, why string) *quota.Attempt {
-	c := s.client
-	return &quota.Attempt{
-		ID: uuid.NewString(), Priority: priority, Organization: s.cred.Organization,
-		Scopes: []quota.Scope{quota.Tenant, s.scopes.audience, s.scopes.credentials},
-		By:     c.cache.locker.ID(), Why: why, For: s.id,
-	}
-}
-
-// ask sends the request of an attempt. It goes on if ctx ends, since the token
-// may be issued already, and it has a deadline of its own.
-func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.Attempt, direct bool) request {
-	c := s.client
-	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
-	defer cancel()
-	r := request{sent: time.Now()}
-	r.answer = s.cred.request(sending, c.cache.rt)
-	received := time.Now()
-	r.verdict = classify(r.answer, s.scopes)
-	r.account = account{attempt: attempt, received: received, direct: direct, answer: quota.Answer{
-		Outcome: r.verdict.outcome, Header: r.answer.header, Took: r.answer.took, Status: r.status(), Blocks: r.verdict.blocks,
-	}}
-
-	limits, _ := quota.ClientLimits(r.answer.header)
-	info := RequestedInfo{
-		Client: c.label, Audience: s.cred.Audience, Why: attempt.Why, Priority: attempt.Priority, Direct: direct,
-		Took: r.answer.took, Status: r.answer.status, Limits: limits, Life: r.verdict.grant.life,
-	}
-	if r.verdict.class == "" {
-		c.log(slog.LevelInfo, "got a token", slog.String("why", attempt.Why), slog.Duration("took", r.answer.took),
-			slog.Duration("life", r.verdict.grant.life), slog.String("quota", limits.String()))
-	} else {
-		info.Err = newRequestError(r.answer, r.verdict, time.Time{})
-		c.log(slog.LevelWarn, "the token request failed", slog.String("why", attempt.Why), slog.Any("error", info.Err))
-	}
-	tell(c.cache, c.cache.opts.Trace.Requested, info)
-	return r
-}
-
-// status is the result in a few words, for the journal.
-func (r request) status() string {
-	switch v := r.verdict; {
-	case v.class == "":
-		return "200"
-	case r.answer.status == 0:
-		return string(v.class)
-	case v.code != "":
-		return string(v.class) + " " + v.code
-	default:
-		return string(v.class)
-	}
-}
-
-// granted makes the record of a token that was just issued.
-func (s *Source) granted(g grant, epoch int64) record {
-	return record{epoch: epoch, body: body{
-		Token: g.token, Type: g.kind, TTL: g.life.Milliseconds(), By: s.client.cache.locker.ID(), Extra: g.extra,
-	}}
-}
-
-// refuse deals with a request that brought no token.
-func (s *Source) refuse(r request, priority quota.Priority) {
-	c := s.client
-	until := c.punish(r.verdict.blocks)
-	if b := c.blocked(s); b != nil { // with the fleet's own word, if that is longer
-		until = time.Now().Add(b.RetryIn)
-	}
-	err := newRequestError(r.answer, r.verdict, c.cache.wall().Add(time.Until(until)))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.hold(&failure{err: err, until: until}, priority == quota.Forced)
-}
-
-// deny deals with a request that may not be sent.
-func (s *Source) deny(denied *quota.DeniedError) {
-	c := s.client
-	c.log(slog.LevelInfo, "no token request for now", slog.String("priority", denied.Priority.String()), slog.Any("error", denied))
-	tell(c.cache, c.cache.opts.Trace.Denied, DeniedInfo{Client: c.label, Audience: s.cred.Audience, Err: denied})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.hold(&failure{err: denied, until: time.Now().Add(denied.RetryIn)}, denied.Priority == quota.Forced)
-}
-
-// hold lets s rest until a failure is over. Callers who have a valid token do
-// not notice. The caller holds mu.
-func (s *Source) hold(f *failure, forced bool) {
-	h := s.valid()
-	switch {
-	case forced && h != nil:
-		// The one there is is good enough until somebody rejects it again: a
-		// forced renewal is not repeated by itself.
-		f.final = true
-		s.refusal, s.unwanted = f, nil
-		s.schedule(h.look - h.age(s.client.cache.wall()))
-	case h != nil:
-		// What is refused to an early renewal is not refused for ever: it is
-		// asked again when the need is greater.
-		age := h.age(s.client.cache.wall())
-		at := time.Until(f.until)
-		for _, greater := range []time.Duration{h.plan.urgent - age, h.plan.expire - age} {
-			if greater > 0 {
-				at = min(at, greater)
-			}
-		}
-		s.schedule(max(at, time.Second))
-	default:
-		s.failure = f
-		s.scheduleAt(f.until)
-	}
-	s.tell()
-}
-
-// endure lets s rest for a while with a failure that has no end of its own.
-func (s *Source) endure(err error, pause time.Duration) {
-	s.client.mu.Lock()
-	defer s.client.mu.Unlock()
-	f := &failure{err: err, until: time.Now().Add(pause), final: true}
-	if s.valid() != nil {
-		if s.unwanted != nil {
-			s.refusal, s.unwanted = f, nil
-		}
-		s.schedule(pause)
-	} else {
-		s.failure = f
-		s.scheduleAt(f.until)
-	}
-	s.tell()
-}
-
-func (s *Source) tellAdopted(h *held, requested bool) {
-	c := s.client
-	c.log(slog.LevelDebug, "a new token is in use", slog.Bool("requested", requested), slog.String("by", h.record.body.By), slog.Duration("left", h.left))
-	tell(c.cache, c.cache.opts.Trace.Adopted, AdoptedInfo{
-		Client: c.label, Audience: s.cred.Audience, Requested: requested, By: h.record.body.By, Epoch: h.record.epoch, Left: h.left,
-	})
 }

@@ -3,7 +3,6 @@ package tokencache
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -383,40 +382,4 @@ func (s *Source) rest() {
 func (s *Source) tell() {
 	close(s.change)
 	s.change = make(chan struct{})
-}
-
-// adopt makes r the token in memory. It had left to live when it was measured,
-// at since. It tells whether that is news.
-func (s *Source) adopt(r record, left time.Duration, since time.Time, requested bool) bool {
-	cache := s.client.cache
-	wall := cache.wall().Round(0).Add(-time.Since(since))
-	h := &held{
-		token: (&oauth2.Token{
-			AccessToken: r.body.Token, TokenType: r.body.Type, Expiry: wall.Add(left),
-		}).WithExtra(r.body.Extra),
-		header: []string{r.body.Type + " " + r.body.Token},
-		record: r, since: since, wall: wall, left: left,
-		plan: cache.terms.planFor(r.ttl(), left),
-	}
-	// The renewer looks first, so that the others find the new token when they
-	// look. The moment of each is drawn once a token: measuring it again must
-	// not draw it again.
-	old := s.held.Load()
-	same := h.same(old)
-	switch {
-	case same:
-		h.late = old.late
-		h.used.Store(old.used.Load())
-	case !requested:
-		h.late = 1 + rand.N(max(cache.terms.spread(r.ttl()), 1))
-	}
-	h.look = h.plan.renew + h.late
-	s.held.Store(h)
-	if same { // measured anew, and nothing else is new
-		return false
-	}
-	s.unwanted, s.failure, s.refusal = nil, nil, nil
-	s.schedule(h.look - time.Since(since))
-	s.tell()
-	return true
 }

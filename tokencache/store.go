@@ -32,8 +32,8 @@ const epochLife = 2 * maxLife
 
 // A view is what one look at Redis tells about one token.
 type view struct {
-	at  time.Time // just before the look, by this host's monotonic clock
-	now int64     // then, by the clock of Redis, or a little later; Unix milliseconds
+	at, seen time.Time // just before and after the look, by this host's monotonic clock
+	now      int64     // in between, by the clock of Redis; Unix milliseconds
 
 	record  *record // nil: none, none that may be adopted, or none that can be read
 	problem error   // why it cannot be read: seal.ErrUnknownKey or seal.ErrDamaged
@@ -60,7 +60,7 @@ func (s *Source) look(ctx context.Context) (view, error) {
 		return view{}, err
 	}
 	v, err := s.decodeView(reply)
-	v.at = at
+	v.at, v.seen = at, time.Now()
 	return v, err
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // A Trace is told what a Cache does. Every function may be nil. They are called
-// in the background, one after another for each client, and must return soon;
-// one that panics is forgiven. None of them gets a token or a secret.
+// in the background, perhaps several at once, and must return soon; one that
+// panics is forgiven. None of them gets a token or a secret.
 type Trace struct {
 	// Requested: a token request was answered, or was not.
 	Requested func(RequestedInfo)

@@ -1,0 +1,70 @@
+package tokencache
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+)
+
+// adopt makes r the token in memory. It had left to live when it was measured,
+// at since. The caller holds client.mu.
+func (s *Source) adopt(r record, left time.Duration, since time.Time, requested bool) *held {
+	cache := s.client.cache
+	wall := cache.wall().Round(0).Add(-time.Since(since))
+	h := &held{
+		token: (&oauth2.Token{
+			AccessToken: r.body.Token, TokenType: r.body.Type, Expiry: wall.Add(left),
+		}).WithExtra(r.body.Extra),
+		header: []string{r.body.Type + " " + r.body.Token},
+		record: r, since: since, wall: wall, left: left,
+		plan: cache.terms.planFor(r.ttl(), left),
+	}
+	// The renewer looks first, so that the others find the new token when they
+	// look. The moment of each is drawn once a token: measuring it again must
+	// not draw it again.
+	old := s.held.Load()
+	same := h.same(old)
+	switch {
+	case same:
+		h.late = old.late
+		h.used.Store(old.used.Load())
+	case !requested:
+		h.late = 1 + rand.N(max(cache.terms.spread(r.ttl()), 1))
+	}
+	h.look = h.plan.renew + h.late
+	s.held.Store(h)
+	if same { // measured anew, and nothing else is new
+		return h
+	}
+	s.unwanted, s.failure, s.refusal = nil, nil, nil
+	s.schedule(h.look - time.Since(since))
+	s.tell()
+	return h
+}
+
+// merge takes the better of two tokens: the one in memory and the fleet's. It
+// returns the one in memory if the fleet should have it, and the fleet's if it
+// is news here. The caller holds mu.
+func (s *Source) merge(v view) (mine, adopted *held) {
+	h := s.valid()
+	if h != nil && h.record.expires == 0 { // asked for while Redis was away
+		unsynced := h.record
+		unsynced.epoch = max(unsynced.epoch, v.floor)
+		unsynced.expires = expiry(v.now, v.seen, h.since, h.left)
+		h = s.adopt(unsynced, h.left, h.since, true)
+	}
+	if v.record != nil && (h == nil || v.record.order(h.record) >= 0) {
+		if now := s.adopt(*v.record, millis(v.record.expires-v.now), v.at, false); !now.same(h) {
+			adopted = now
+		}
+		return nil, adopted
+	}
+	if h != nil && h.record.epoch >= v.floor && !errors.Is(v.problem, seal.ErrUnknownKey) {
+		return h, nil
+	}
+	return nil, nil
+}
