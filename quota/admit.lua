@@ -56,6 +56,10 @@ local function verdict(scope, w)
   local free = w.quota - used(w)
   if free > reserve(w) then return nil end
   if free > 0 or priority == 'early' or priority == 'forced' then return 'reserve', w.open end
+  local b = load_block(scope)
+  if b and b.reason == 'quota' and b.since >= w.ends - w.length - GUARD then
+    return nil -- it was refused, and the time to wait that the server gave is over
+  end
   local m = enforced and 'enforced' or mode(scope)
   if m == 'enforced' then return 'spent', w.open end
   if m == 'advisory' then return nil end

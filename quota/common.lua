@@ -151,7 +151,7 @@ end
 local function own_since(w, teller)
   local from, n = w.ends - w.length, 0
   for _, a in ipairs(attempts()) do
-    if a.status ~= 'back' and (a.at >= from or a.id == teller or a.status == 'sent' and a.at > from - 60000) then
+    if a.status ~= 'back' and (a.at >= from - GUARD or a.id == teller or a.status == 'sent' and a.at > from - 60000) then
       n = n + 1
       if a.status == 'sent' then counts(a, w) end
     end

@@ -299,6 +299,7 @@ func TestMonitorMode(t *testing.T) {
 func TestProbeRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {
 		refused := 0
+		time.Sleep(10 * time.Minute)
 		for range 7 * 24 {
 			for {
 				a, _ := b.admit(quota.Need)
@@ -394,6 +395,23 @@ func TestBlocks(t *testing.T) {
 		}
 		if blocks = b.answer(again, quota.Issued, "42/39"); len(blocks) != 0 {
 			t.Errorf("after a success: got %+v, want no block", blocks)
+		}
+	})
+}
+
+// The time that a refusal says to wait outranks the window's end.
+func TestRetryAfterOutranksTheWindow(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, b *book) {
+		for range 3 {
+			a, denied := b.admit(quota.Need)
+			if denied != nil {
+				t.Fatalf("at %v: got %v, want one request each time the wait is over", time.Now().UTC(), denied)
+			}
+			b.answer(a, quota.Refused, "42/0", quota.Block{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: 10 * time.Minute})
+			if _, denied := b.admit(quota.Need); denied == nil || denied.RetryIn < 10*time.Minute || denied.RetryIn > 11*time.Minute {
+				t.Errorf("got %v, want to wait ten minutes and a jitter", denied)
+			}
+			time.Sleep(11 * time.Minute)
 		}
 	})
 }

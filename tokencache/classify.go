@@ -168,7 +168,7 @@ func refusal(a answer, reply errorReply, in scopes) verdict {
 		return failed(ClassCredentials, quota.Refused, "the client is not authorized, or over a limit: the server uses one code for both", b)
 	case a.status == http.StatusUnauthorized || reply.code == "invalid_client":
 		return failed(ClassCredentials, quota.Refused, "the client id or the client secret is wrong", lasting(in.credentials, ClassCredentials))
-	case a.status == http.StatusBadRequest || a.status == http.StatusForbidden && reply.code != "":
+	case a.status == http.StatusBadRequest, a.status == http.StatusForbidden, a.status == http.StatusUnprocessableEntity:
 		return failed(ClassRequest, quota.Refused, "the server finds the request invalid, or forbids it", lasting(in.audience, ClassRequest))
 
 	// The server's own trouble.

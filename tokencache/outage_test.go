@@ -1,0 +1,499 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// Redis is away for hours. Whoever has a valid token serves it, and nobody
+// waits; when Redis is back, so is everything else.
+func TestRedisAwayWithAToken(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		f.together(f.start(10))
+		f.serve(time.Hour, 10*time.Minute)
+		for _, r := range f.replicas {
+			r.net.cut()
+		}
+		f.serve(8*time.Hour+50*time.Minute, time.Minute) // far into the renewal window
+		f.want(1)
+		for _, r := range f.replicas {
+			r.net.mend()
+		}
+		f.serve(time.Minute, time.Second)
+		f.want(2)
+	})
+}
+
+// Redis is away, and there is no token: refused, clearly and at once.
+func TestRedisAwayWithoutAToken(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		r.net.cut()
+		for range 3 {
+			start := time.Now()
+			_, err := r.source.Token(f.t.Context())
+			if took := time.Since(start); took > DefaultRedisTimeout {
+				f.t.Errorf("took %v, want at most %v", took, DefaultRedisTimeout)
+			}
+			away, ok := errors.AsType[*RedisError](err)
+			if !ok || away.Kind != RedisTransient || !errors.Is(err, ErrRedis) || !errors.Is(err, ErrNoToken) || !errors.Is(err, errUnplugged) {
+				f.t.Errorf("got %v, want that Redis is away", err)
+			}
+		}
+		f.want(0)
+		r.net.mend()
+		time.Sleep(2 * time.Second)
+		f.token(r)
+		f.want(1)
+	})
+}
+
+// A client whose options let it dial for minutes holds up nobody.
+func TestStuckRedisClient(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		synctest.Wait()
+		r.net.set(func() { r.net.slow = 5 * time.Minute })
+		r.net.drop()
+		f.serve(9*time.Hour+30*time.Minute, time.Minute)
+
+		cold := f.boot("cold")
+		defer cold.close()
+		cold.net.set(func() { cold.net.slow = 5 * time.Minute })
+		for range 30 {
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(f.t.Context(), 700*time.Millisecond)
+			_, err := cold.source.Token(ctx)
+			cancel()
+			if took := time.Since(start); err == nil || took > 700*time.Millisecond {
+				f.t.Errorf("got %v after %v, want an error within the caller's 700 ms", err, took)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if n := cold.cache.stuck.Load(); n > maxStuck {
+			f.t.Errorf("%d calls are left behind, want %d at most", n, maxStuck)
+		}
+		cold.net.mend()
+		r.net.mend()
+		time.Sleep(6 * time.Minute)
+		if n := cold.cache.stuck.Load(); n != 0 {
+			f.t.Errorf("%d calls are still left behind after they have returned", n)
+		}
+		f.token(cold)
+	})
+}
+
+// The errors that Redis gives are told apart, and none of them looks like a held
+// lease, or like a fleet without a token.
+func TestRedisErrors(t *testing.T) {
+	for _, row := range []struct {
+		message string
+		kind    RedisKind
+	}{
+		{"LOADING Redis is loading the dataset in memory", RedisTransient},
+		{"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", RedisTransient},
+		{"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", RedisTransient},
+		{"READONLY You can't write against a read only replica.", RedisTransient},
+		{"NOREPLICAS Not enough good replicas to write.", RedisTransient},
+		{"CLUSTERDOWN The cluster is down", RedisTransient},
+		{"OOM command not allowed when used memory > 'maxmemory'.", RedisTransient},
+		{"MISCONF Redis is configured to save RDB snapshots", RedisTransient},
+		{"ERR max number of clients reached", RedisTransient},
+		{"NOAUTH Authentication required.", RedisConfiguration},
+		{"WRONGPASS invalid username-password pair or user is disabled.", RedisConfiguration},
+		{"NOPERM this user has no permissions to run the 'eval' command", RedisConfiguration},
+		{"ERR unknown command 'EVAL'", RedisConfiguration},
+		{"MOVED 3999 127.0.0.1:6381", RedisConfiguration},
+		{"DENIED Redis is running in protected mode", RedisConfiguration},
+	} {
+		t.Run(row.message, func(t *testing.T) {
+			story(t, nil, Options{}, func(f *fleet) {
+				f.m.SetError(row.message)
+				_, err := f.start(1)[0].source.Token(f.t.Context())
+				away, ok := errors.AsType[*RedisError](err)
+				if !ok || away.Kind != row.kind || errors.Is(err, quota.ErrDenied) {
+					f.t.Errorf("got %v, want it to be of kind %s", err, row.kind)
+				}
+				if row.kind == RedisConfiguration && !strings.Contains(err.Error(), "check its address") {
+					f.t.Errorf("the error does not say what to do: %v", err)
+				}
+				f.want(0)
+				f.m.SetError("")
+				time.Sleep(time.Minute)
+				f.token(f.replicas[0])
+			})
+		})
+	}
+}
+
+// By explicit option, a replica asks past Redis, within its budget. What it
+// learns goes to Redis when it is back.
+func TestDirect(t *testing.T) {
+	opts := Options{Direct: &Direct{Requests: 1, Spread: 10 * time.Second}}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, opts, func(f *fleet) {
+		replicas := f.start(10)
+		for _, r := range replicas {
+			r.net.cut()
+		}
+		if slowest := f.together(replicas); slowest > 16*time.Second {
+			f.t.Errorf("the slowest had a token after %v, want it within the spread of ten seconds and a try", slowest)
+		}
+		requests := f.tenant.Requests()
+		if len(requests) != 10 {
+			f.t.Errorf("got %d token requests, want 10: the budget of each", len(requests))
+		}
+		if spread := requests[len(requests)-1].Arrived.Sub(requests[0].Arrived); spread < time.Second {
+			f.t.Errorf("all asked within %v, want them to spread", spread)
+		}
+		f.serve(time.Hour, time.Minute)
+		for _, r := range replicas {
+			r.net.mend()
+		}
+		f.serve(time.Minute, time.Second)
+		f.want(10)
+		status, err := f.start(1)[0].source.Status(f.t.Context())
+		if err != nil || status.Fleet == nil {
+			f.t.Fatalf("when Redis is back: got %+v, %v, want the fleet to have a token", status, err)
+		}
+		if status.Fleet.Left < 8*time.Hour || status.Fleet.Left > 9*time.Hour {
+			f.t.Errorf("the fleet's token has %v left, want a little less than nine hours", status.Fleet.Left)
+		}
+		if w, _ := status.Quota.Find(quota.Client, quota.PerDay); w.Used < 10 {
+			f.t.Errorf("the ledger has %d used, want the ten that were asked for meanwhile", w.Used)
+		}
+		if n := len(status.Journal); n < 10 {
+			f.t.Errorf("the journal has %d entries, want the ten", n)
+		}
+		f.together(f.replicas)
+		f.want(10)
+	})
+}
+
+func TestDirectBudget(t *testing.T) {
+	opts := Options{Direct: &Direct{Requests: 2, Spread: time.Second}}
+	story(t, nil, opts, func(f *fleet) {
+		r := f.start(1)[0]
+		r.net.cut()
+		f.tenant.Inject(-1, auth0test.Status(500))
+		var failures []string
+		for range 20 {
+			ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute)
+			_, err := r.source.Token(ctx)
+			cancel()
+			if err == nil {
+				f.t.Fatal("got a token")
+			}
+			failures = append(failures, err.Error())
+			time.Sleep(time.Minute)
+		}
+		if got := f.requests(); got != 2 {
+			f.t.Errorf("got %d token requests past Redis in twenty minutes, want 2: the hour's budget", got)
+		}
+		if last := failures[len(failures)-1]; !strings.Contains(last, "budget of 2") {
+			f.t.Errorf("the last failure does not tell of the budget: %s", last)
+		}
+		time.Sleep(time.Hour)
+		_, _ = r.source.Token(f.t.Context())
+		if got := f.requests(); got <= 2 || got > 4 {
+			f.t.Errorf("got %d token requests, want two more at most in the next hour", got)
+		}
+	})
+}
+
+// A replica with the wrong key says so loudly, and makes no token request.
+func TestWrongSealKey(t *testing.T) {
+	keyOf := func(b byte) []byte { return []byte(strings.Repeat(string(b), 32)) }
+	story(t, nil, Options{SealKeys: [][]byte{keyOf('a')}}, func(f *fleet) {
+		f.together(f.start(2))
+		synctest.Wait()
+		f.opts.SealKeys = [][]byte{keyOf('b')}
+		odd := f.start(1)[0]
+		for range 5 {
+			_, err := odd.source.Token(f.t.Context())
+			if !errors.Is(err, ErrSealKey) || !errors.Is(err, ErrNoToken) {
+				f.t.Errorf("got %v, want ErrSealKey", err)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		f.want(1)
+
+		// Rotating keys: the new one second, then first, then alone.
+		f.opts.SealKeys = [][]byte{keyOf('a'), keyOf('b')}
+		f.token(f.start(1)[0])
+		f.opts.SealKeys = [][]byte{keyOf('b'), keyOf('a')}
+		both := f.start(1)[0]
+		f.token(both)
+		f.want(1)
+		if err := both.source.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		f.token(odd)
+		f.want(2)
+	})
+}
+
+// While a new client secret rolls out there are two records, and nobody fights.
+func TestSecretRollsOut(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, ClientSecret: "test-secret"}, Options{}, func(f *fleet) {
+		f.together(f.start(4))
+		cred := f.credentials()
+		cred.ClientSecret = "new-secret"
+		sources := make([]*Source, 4)
+		for i, r := range f.start(4) {
+			var err error
+			if sources[i], err = r.cache.Source(cred); err != nil {
+				f.t.Fatal(err)
+			}
+			// The new secret does not work yet.
+			if _, err := sources[i].Token(f.t.Context()); !errors.Is(err, ErrNoToken) {
+				f.t.Errorf("with a secret that is not valid yet: got %v", err)
+			}
+		}
+		refused := f.tenant.Requests().Answered(401)
+		if refused != 1 {
+			f.t.Errorf("got %d refusals of the wrong secret, want 1 for the whole fleet", refused)
+		}
+		f.serve(time.Minute, time.Second) // the others do not notice
+		f.tenant.Update(func(c *auth0test.Config) { c.ClientSecret = "new-secret" })
+		time.Sleep(5 * time.Minute)
+		for _, s := range sources {
+			if _, err := s.Token(f.t.Context()); err != nil {
+				f.t.Error(err)
+			}
+		}
+		if got := f.tenant.Issued(); got != 2 {
+			f.t.Errorf("got %d tokens, want 2: one for each secret", got)
+		}
+	})
+}
+
+// Somebody writes into our keys. Nothing of it is served, and the quota is not
+// theirs to spend.
+func TestDamagedRecord(t *testing.T) {
+	for name, damage := range map[string]func(f *fleet, key string){
+		"garbage":        func(f *fleet, key string) { f.m.HSet(key, "sealed", "garbage") },
+		"cut":            func(f *fleet, key string) { f.m.HSet(key, "sealed", f.m.HGet(key, "sealed")[:20]) },
+		"wrong type":     func(f *fleet, key string) { f.m.Del(key); _ = f.m.Set(key, "x") },
+		"too large":      func(f *fleet, key string) { f.m.HSet(key, "sealed", strings.Repeat("x", maxSealed+1)) },
+		"another epoch":  func(f *fleet, key string) { f.m.HSet(key, "epoch", "9") },
+		"a later expiry": func(f *fleet, key string) { f.m.HSet(key, "expires", "99999999999999") },
+		"no numbers":     func(f *fleet, key string) { f.m.HSet(key, "epoch", "x", "expires", "y") },
+		"half of it":     func(f *fleet, key string) { f.m.HDel(key, "expires") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+				r := f.start(1)[0]
+				token := f.token(r)
+				synctest.Wait()
+				key := r.source.key
+				damage(f, key)
+
+				// Newcomers replace it, but only so often.
+				for range 30 {
+					newcomer := f.boot("newcomer")
+					_, err := newcomer.source.Token(f.t.Context())
+					if err != nil && !errors.Is(err, quota.ErrDenied) {
+						f.t.Errorf("got %v, want a token or a denial", err)
+					}
+					newcomer.close()
+					damage(f, key)
+					time.Sleep(time.Minute)
+				}
+				if got := f.requests(); got > 6 {
+					f.t.Errorf("half an hour of damage cost %d token requests, want a tenth of 42", got)
+				}
+				if f.token(r) != token {
+					f.t.Error("who had a valid token has lost it")
+				}
+				// Who has a valid token mends it, at no cost.
+				before := f.requests()
+				r.source.client.mu.Lock()
+				r.source.schedule(0)
+				r.source.client.mu.Unlock()
+				synctest.Wait()
+				newcomer := f.start(1)[0]
+				f.token(newcomer)
+				if got := f.requests() - before; got != 0 {
+					f.t.Errorf("mending cost %d token requests", got)
+				}
+			})
+		})
+	}
+}
+
+// A wait ends with the caller's context, and the request that others wait for
+// goes on.
+func TestCallersLeave(t *testing.T) {
+	story(t, &auth0test.Config{Latency: 2 * time.Second}, Options{}, func(f *fleet) {
+		replicas := f.start(3)
+		for _, r := range replicas {
+			ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+			start := time.Now()
+			_, err := r.source.Token(ctx)
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNoToken) || took != time.Second {
+				f.t.Errorf("got %v after %v, want the deadline after a second", err, took)
+			}
+			cancel()
+			break
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if slowest := f.together(replicas); slowest > 0 {
+			f.t.Errorf("the request was abandoned with its caller: waited %v", slowest)
+		}
+		f.want(1)
+	})
+}
+
+func TestCancelHasACause(t *testing.T) {
+	story(t, &auth0test.Config{Latency: 2 * time.Second}, Options{}, func(f *fleet) {
+		cause := errors.New("the user has gone home")
+		ctx, cancel := context.WithCancelCause(f.t.Context())
+		time.AfterFunc(time.Second, func() { cancel(cause) })
+		if _, err := f.start(1)[0].source.Token(ctx); !errors.Is(err, cause) {
+			f.t.Errorf("got %v, want the cause", err)
+		}
+	})
+}
+
+// A thousand callers of one process are one flight.
+func TestManyCallers(t *testing.T) {
+	story(t, &auth0test.Config{Latency: time.Second}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		var got atomic.Int32
+		for range 1000 {
+			go func() {
+				if _, err := r.source.Token(f.t.Context()); err == nil {
+					got.Add(1)
+				}
+			}()
+		}
+		time.Sleep(2 * time.Second)
+		f.want(1)
+		if got.Load() != 1000 {
+			f.t.Errorf("%d of 1000 callers got a token", got.Load())
+		}
+	})
+	t.Run("all fail with one failure", func(t *testing.T) {
+		story(t, nil, Options{}, func(f *fleet) {
+			f.tenant.Inject(-1, auth0test.OAuthError(401, "invalid_client", ""))
+			r := f.start(1)[0]
+			var failed atomic.Int32
+			for range 1000 {
+				go func() {
+					if _, err := r.source.Token(f.t.Context()); errors.Is(err, ErrNoToken) {
+						failed.Add(1)
+					}
+				}()
+			}
+			time.Sleep(10 * time.Second)
+			f.want(1)
+			if failed.Load() != 1000 {
+				f.t.Errorf("%d of 1000 callers were told", failed.Load())
+			}
+		})
+	})
+}
+
+// Everybody backs off together, and then one asks.
+func TestQuotaExceeded(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		f.together(f.start(20))
+		f.serve(9*time.Hour-time.Minute, time.Hour)
+		exceeded := auth0test.QuotaExceeded(20 * time.Minute)
+		exceeded.SkipQuotaHeader = true // which would say that the day is spent, too
+		f.tenant.Inject(-1, exceeded)
+		f.serve(20*time.Minute, time.Minute)
+		f.want(2) // one refused
+		f.tenant.ClearFaults()
+		f.serve(30*time.Minute, time.Minute)
+		f.want(3)
+	})
+	t.Run("cold", func(t *testing.T) {
+		story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
+			f.tenant.Inject(1, auth0test.QuotaExceeded(10*time.Minute))
+			replicas := f.start(20)
+			for _, r := range replicas {
+				start := time.Now()
+				_, err := r.source.Token(f.t.Context())
+				at, ok := retryAt(err)
+				if !ok || time.Until(at) < 9*time.Minute || time.Since(start) > 0 {
+					f.t.Errorf("%s: got %v after %v, want to be told at once when to come back", r.name, err, time.Since(start))
+				}
+			}
+			f.want(1)
+			for _, r := range replicas { // those with time wait
+				go func() {
+					ctx, cancel := context.WithTimeout(f.t.Context(), time.Hour)
+					defer cancel()
+					if _, err := r.source.Token(ctx); err != nil {
+						f.t.Error(err)
+					}
+				}()
+			}
+			time.Sleep(12 * time.Minute)
+			f.want(2)
+		})
+	})
+}
+
+// Close finishes what the fleet has paid for, and leaves nothing behind.
+func TestClose(t *testing.T) {
+	story(t, &auth0test.Config{Latency: 3 * time.Second}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		errs := make(chan error, 1)
+		go func() { _, err := r.source.Token(f.t.Context()); errs <- err }()
+		time.Sleep(time.Second)
+		start := time.Now()
+		if err := r.cache.Close(); err != nil {
+			f.t.Error(err)
+		}
+		if took := time.Since(start); took != 2*time.Second {
+			f.t.Errorf("Close took %v, want the two seconds until the answer", took)
+		}
+		if err := <-errs; err != nil && !errors.Is(err, ErrClosed) {
+			f.t.Errorf("the caller got %v", err)
+		}
+		if f.m.Exists(r.source.client.names.Lock) {
+			f.t.Error("the lease was not given back")
+		}
+		f.token(f.start(1)[0])
+		f.want(1)
+		if err := r.cache.Close(); err != nil {
+			f.t.Errorf("Close again: %v", err)
+		}
+		if _, err := r.cache.Source(f.credentials()); !errors.Is(err, ErrClosed) {
+			f.t.Errorf("Source after Close: got %v", err)
+		}
+		f.token(r) // it has one, and serves it
+		cold := f.boot("cold")
+		cold.cache.Close()
+		if _, err := cold.source.Token(f.t.Context()); !errors.Is(err, ErrClosed) || !errors.Is(err, ErrNoToken) {
+			f.t.Errorf("Token after Close: got %v", err)
+		}
+		cold.close()
+	})
+}
+
+// Hooks and loggers are not ours, and may be broken.
+func TestHooksMayPanic(t *testing.T) {
+	boom := func() { panic("hook") }
+	story(t, &auth0test.Config{TTL: time.Hour}, Options{Trace: &Trace{
+		Requested: func(RequestedInfo) { boom() }, Adopted: func(AdoptedInfo) { boom() }, Denied: func(DeniedInfo) { boom() }, Redis: func(error) { boom() },
+	}}, func(f *fleet) {
+		f.together(f.start(2))
+		f.replicas[0].net.cut()
+		f.serve(50*time.Minute, time.Minute)
+		f.replicas[0].net.mend()
+		f.serve(2*time.Hour, time.Minute)
+	})
+}

@@ -1,0 +1,302 @@
+package tokencache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+func TestNewRequest(t *testing.T) {
+	cred := Credentials{
+		TokenURL: "https://tenant.test/oauth/token", ClientID: "id:1", ClientSecret: "s %+&=é", Audience: "api/", Organization: "org_1",
+		Scopes: []string{"read", "write"}, Params: url.Values{"x": {"1"}, "y": {"2", "3"}},
+	}
+	read := func(c Credentials) (*http.Request, string) {
+		t.Helper()
+		req, err := c.newRequest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(req.Body)
+		if req.Method != "POST" || req.URL.String() != cred.TokenURL || req.ContentLength != int64(len(body)) {
+			t.Errorf("got %s %s with %d bytes announced", req.Method, req.URL, req.ContentLength)
+		}
+		if req.GetBody != nil || req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != "" {
+			t.Error("net/http could send the request twice")
+		}
+		return req, string(body)
+	}
+
+	t.Run("JSON", func(t *testing.T) {
+		req, body := read(cred)
+		var got map[string]any
+		if err := json.Unmarshal([]byte(body), &got); err != nil || req.Header.Get("Content-Type") != "application/json" {
+			t.Fatalf("got %s, %v", body, err)
+		}
+		for name, want := range map[string]string{"client_id": "id:1", "client_secret": "s %+&=é", "audience": "api/", "grant_type": "client_credentials", "organization": "org_1", "scope": "read write", "x": "1"} {
+			if got[name] != want {
+				t.Errorf("%s: got %v, want %q", name, got[name], want)
+			}
+		}
+		if list, ok := got["y"].([]any); !ok || len(list) != 2 {
+			t.Errorf("y: got %v, want both values", got["y"])
+		}
+	})
+	t.Run("Form", func(t *testing.T) {
+		cred := cred
+		cred.Encoding = Form
+		req, body := read(cred)
+		got, err := url.ParseQuery(body)
+		if err != nil || req.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+			t.Fatalf("got %s, %v", body, err)
+		}
+		if got.Get("client_secret") != "s %+&=é" || got.Get("scope") != "read write" || len(got["y"]) != 2 {
+			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("FormBasic", func(t *testing.T) {
+		cred := cred
+		cred.Encoding = FormBasic
+		req, body := read(cred)
+		id, secret, ok := req.BasicAuth()
+		if !ok || id != "id%3A1" || secret != "s+%25%2B%26%3D%C3%A9" {
+			t.Errorf("got %q and %q, want both encoded as in a form", id, secret)
+		}
+		if strings.Contains(body, "client_id") || strings.Contains(body, "client_secret") {
+			t.Errorf("the credentials are in the body as well: %s", body)
+		}
+	})
+	t.Run("the least", func(t *testing.T) {
+		_, body := read(Credentials{TokenURL: cred.TokenURL, ClientID: "i", ClientSecret: "s"})
+		if want := `{"client_id":"i","client_secret":"s","grant_type":"client_credentials"}`; body != want {
+			t.Errorf("got %s, want %s", body, want)
+		}
+	})
+}
+
+// All encodings are understood by an Auth0-like server, whatever is in the
+// secret.
+func TestEncodings(t *testing.T) {
+	for _, encoding := range []Encoding{JSON, Form, FormBasic} {
+		cfg := &auth0test.Config{ClientID: "id:%+", ClientSecret: `s %+&=:"\é`}
+		story(t, cfg, Options{}, func(f *fleet) {
+			cred := f.credentials()
+			cred.ClientID, cred.ClientSecret, cred.Encoding = cfg.ClientID, cfg.ClientSecret, encoding
+			s, err := f.start(1)[0].cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			if _, err := s.Token(f.t.Context()); err != nil {
+				f.t.Errorf("encoding %d: %v", encoding, err)
+			}
+		})
+	}
+}
+
+// A redirect is never followed, whatever its status, so the secret goes to one
+// place only.
+func TestRedirectsOfTheTokenEndpoint(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		story(t, nil, Options{}, func(f *fleet) {
+			f.tenant.Inject(1, auth0test.Redirect(status, "https://evil.test/oauth/token"))
+			_, err := f.start(1)[0].source.Token(f.t.Context())
+			failed, ok := errors.AsType[*RequestError](err)
+			if !ok || failed.Class != ClassEndpoint || failed.Status != status {
+				f.t.Errorf("status %d: got %v", status, err)
+			}
+			f.want(1)
+		})
+	}
+}
+
+// What spoils an answer in the middle costs one request, and is not repeated at
+// once.
+func TestSpoiltAnswers(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		fault auth0test.Fault
+		class Class
+	}{
+		{"hangs", auth0test.Hang(), ClassNoAnswer},
+		{"cut before the answer", auth0test.Cut(), ClassNoAnswer},
+		{"cut in the body", auth0test.Fault{CutBody: true}, ClassNoAnswer},
+		{"a byte at a time", auth0test.Fault{Trickle: time.Second}, ClassNoAnswer},
+		{"lost", auth0test.LostAnswer(), ClassNoAnswer},
+		{"a page", auth0test.Fault{Status: 200, Body: "<html>"}, ClassMalformed},
+		{"no life", auth0test.Field("expires_in", "0"), ClassMalformed},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
+				f.tenant.Inject(1, row.fault)
+				r := f.start(1)[0]
+				ctx, cancel := context.WithTimeout(f.t.Context(), 10500*time.Millisecond)
+				defer cancel()
+				start := time.Now()
+				_, err := r.source.Token(ctx)
+				if took := time.Since(start); took > 10500*time.Millisecond {
+					f.t.Errorf("took %v, want to be bounded by the request's ten seconds", took)
+				}
+				if err != nil { // it was too late for a second attempt
+					failed, ok := errors.AsType[*RequestError](err)
+					if !ok || failed.Class != row.class {
+						f.t.Errorf("got %v, want class %s", err, row.class)
+					}
+				}
+				time.Sleep(time.Minute)
+				f.token(r)
+				requests := f.tenant.Requests()
+				if len(requests) != 2 || requests[1].Arrived.Sub(requests[0].Arrived) < time.Second {
+					f.t.Errorf("want two requests, a second or more apart:\n%v", requests)
+				}
+				synctest.Wait()
+				status, err := r.source.Status(f.t.Context())
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				if w, _ := status.Quota.Find(quota.Client, quota.PerHour); w.Used != 2 && row.class == ClassNoAnswer {
+					f.t.Errorf("got %d used, want 2: what is lost may be issued", w.Used)
+				}
+			})
+		})
+	}
+}
+
+func TestFromOAuth2(t *testing.T) {
+	conf := &clientcredentials.Config{
+		ClientID: "id", ClientSecret: "secret", TokenURL: "https://tenant.test/oauth/token", Scopes: []string{"b", "a"},
+		EndpointParams: url.Values{"audience": {"api"}, "organization": {"org"}, "resource": {"x", "y"}},
+	}
+	cred := FromOAuth2(conf)
+	if cred.ClientID != "id" || cred.ClientSecret != "secret" || cred.Audience != "api" || cred.Organization != "org" || cred.Encoding != Form ||
+		len(cred.Params) != 1 || len(cred.Params["resource"]) != 2 || len(cred.Scopes) != 2 {
+		t.Errorf("got %+v of %+v", cred.Params, cred)
+	}
+	if err := cred.check(false); err != nil {
+		t.Error(err)
+	}
+	if len(conf.EndpointParams) != 3 {
+		t.Error("the configuration was changed")
+	}
+	conf.AuthStyle = oauth2.AuthStyleInHeader
+	if got := FromOAuth2(conf).Encoding; got != FormBasic {
+		t.Errorf("AuthStyleInHeader: got encoding %d, want FormBasic", got)
+	}
+	if got := FromOAuth2(&clientcredentials.Config{}); got.Params != nil && len(got.Params) != 0 {
+		t.Errorf("of nothing: got %v", got.Params)
+	}
+}
+
+func TestBadCredentials(t *testing.T) {
+	good := Credentials{TokenURL: "https://tenant.test/oauth/token", ClientID: "id", ClientSecret: "canary-secret"}
+	for _, row := range []struct {
+		name     string
+		spoil    func(*Credentials)
+		loopback bool
+		want     string // empty: it is fine
+	}{
+		{"good", func(*Credentials) {}, false, ""},
+		{"no URL", func(c *Credentials) { c.TokenURL = "" }, false, "TokenURL is empty"},
+		{"no URL at all", func(c *Credentials) { c.TokenURL = "https://[" }, false, "not a URL"},
+		{"a host alone", func(c *Credentials) { c.TokenURL = "tenant.test" }, false, "https://"},
+		{"plain http", func(c *Credentials) { c.TokenURL = "http://tenant.test/oauth/token" }, false, "must begin with https://"},
+		{"plain http to loopback", func(c *Credentials) { c.TokenURL = "http://127.0.0.1/" }, false, "must begin with https://"},
+		{"plain http to loopback, asked for", func(c *Credentials) { c.TokenURL = "http://127.0.0.1/" }, true, ""},
+		{"plain http to a name, asked for", func(c *Credentials) { c.TokenURL = "http://localhost.evil.test/" }, true, "must begin with https://"},
+		{"no host", func(c *Credentials) { c.TokenURL = "https:///oauth/token" }, false, "no host"},
+		{"a password in the URL", func(c *Credentials) { c.TokenURL = "https://u:canary-secret@tenant.test/" }, false, "password"},
+		{"a fragment", func(c *Credentials) { c.TokenURL = "https://tenant.test/#x" }, false, "fragment"},
+		{"no id", func(c *Credentials) { c.ClientID = "" }, false, "ClientID is empty"},
+		{"a blank after the id", func(c *Credentials) { c.ClientID = "id " }, false, "ClientID has a blank"},
+		{"no secret", func(c *Credentials) { c.ClientSecret = "" }, false, "ClientSecret is empty"},
+		{"a newline after the secret", func(c *Credentials) { c.ClientSecret = "canary-secret\n" }, false, "a newline at one end"},
+		{"an unknown encoding", func(c *Credentials) { c.Encoding = 7 }, false, "Encoding is 7"},
+		{"two scopes in one", func(c *Credentials) { c.Scopes = []string{"a b"} }, false, "Scopes"},
+		{"an empty scope", func(c *Credentials) { c.Scopes = []string{""} }, false, "Scopes"},
+		{"a parameter with a field", func(c *Credentials) { c.Params = url.Values{"audience": {"x"}} }, false, "Params"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			cred := good
+			row.spoil(&cred)
+			err := cred.check(row.loopback)
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				t.Errorf("got %v, want %q", err, row.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("the error shows the secret: %v", err)
+			}
+		})
+	}
+	err := Credentials{}.check(false)
+	if n := len(strings.Split(err.Error(), "\n")); n != 3 {
+		t.Errorf("of empty credentials: got %d complaints, want all 3 at once: %v", n, err)
+	}
+}
+
+// Equal credentials are one Source, and different ones never share a token.
+func TestWhichTokenItIs(t *testing.T) {
+	good := Credentials{TokenURL: "https://tenant.test/oauth/token", ClientID: "id", ClientSecret: "secret", Audience: "api", Scopes: []string{"a", "b"}}
+	base := good.id("")
+	for name, same := range map[string]func(*Credentials){
+		"another secret":               func(c *Credentials) { c.ClientSecret = "other" },
+		"another encoding":             func(c *Credentials) { c.Encoding = Form },
+		"scopes in another order":      func(c *Credentials) { c.Scopes = []string{"b", "a"} },
+		"a scope twice":                func(c *Credentials) { c.Scopes = []string{"b", "a", "b"} },
+		"empty parameters and not nil": func(c *Credentials) { c.Params = url.Values{} },
+	} {
+		cred := good
+		same(&cred)
+		if cred.id("") != base {
+			t.Errorf("%s is another token, want the same", name)
+		}
+	}
+	seen := map[string]string{base: "good"}
+	for name, other := range map[string]func(*Credentials){
+		"another URL":                 func(c *Credentials) { c.TokenURL += "/" },
+		"another client":              func(c *Credentials) { c.ClientID = "other" },
+		"another audience":            func(c *Credentials) { c.Audience = "api/" },
+		"audience and organization":   func(c *Credentials) { c.Organization = "x" },
+		"the organization for itself": func(c *Credentials) { c.Audience, c.Organization = "", "api" },
+		"fewer scopes":                func(c *Credentials) { c.Scopes = []string{"a"} },
+		"one scope of the same text":  func(c *Credentials) { c.Scopes = []string{"ab"} },
+		"a parameter":                 func(c *Credentials) { c.Params = url.Values{"x": {"1"}} },
+		"another parameter":           func(c *Credentials) { c.Params = url.Values{"x": {"2"}} },
+	} {
+		cred := good
+		other(&cred)
+		if twin, ok := seen[cred.id("")]; ok {
+			t.Errorf("%s is the same token as %s", name, twin)
+		}
+		seen[cred.id("")] = name
+	}
+	if good.id("key1") == good.id("key2") {
+		t.Error("sealed by different derived keys, it is the same record")
+	}
+
+	story(t, nil, Options{}, func(f *fleet) {
+		cache := f.start(1)[0].cache
+		a, err1 := cache.Source(good)
+		b, err2 := cache.Source(good)
+		other := good
+		other.Audience = "other"
+		c, err3 := cache.Source(other)
+		if err := errors.Join(err1, err2, err3); err != nil || a != b || a == c {
+			f.t.Errorf("got %p, %p, %p, %v, want the first two to be one", a, b, c, err)
+		}
+		if a.client != c.client {
+			f.t.Error("two tokens of one client do not share its lease and quota")
+		}
+	})
+}
