@@ -37,7 +37,8 @@ local function roll(w)
   if w.length == 0 then drop(w.field) return nil end
   w.ends = w.ends + (math.floor((now - w.ends) / w.length) + 1) * w.length
   w.open = open_after(w.ends, w.length, dice)
-  w.server, w.since, w.own, w.forced, w.seen = 0, 0, own_since(w), 0, 0
+  w.server, w.own, w.forced, w.seen = 0, own_since(w), 0, 0
+  w.used = w.own
   return w
 end
 
@@ -53,7 +54,7 @@ local function forced_budget(w) return math.max(1, math.floor(w.quota / 10)) end
 -- verdict returns why this priority may not have one more of w, and until when.
 local function verdict(scope, w)
   if priority == 'forced' and w.forced >= forced_budget(w) then return 'forced', w.open end
-  local free = w.quota - used(w)
+  local free = w.quota - w.used
   if free > reserve(w) then return nil end
   if free > 0 or priority == 'early' or priority == 'forced' then return 'reserve', w.open end
   local b = load_block(scope)
@@ -78,7 +79,7 @@ for i = 1, counted do
     w = roll(w)
     if w then
       local reason, ends, probing = verdict(scope, w)
-      if reason then refuse(scope, reason, string.sub(w.field, #scope + 4), w.quota, used(w), ends, 0) end
+      if reason then refuse(scope, reason, string.sub(w.field, #scope + 4), w.quota, w.used, ends, 0) end
       probe = probe or probing
       mine[#mine + 1] = w
     end
@@ -94,7 +95,7 @@ if refusal then return refusal.reply end
 local a = { at = now, status = 'sent', priority = priority, windows = {} }
 for _, w in ipairs(mine) do
   w.own = w.own + 1
-  w.since = w.since + 1
+  w.used = w.used + 1
   if priority == 'forced' then w.forced = w.forced + 1 end
   save_window(w)
   a.windows[#a.windows + 1] = { field = w.field, ends = w.ends }

@@ -3,7 +3,7 @@
 -- there is one. All times are milliseconds of this Redis' own clock, whole
 -- numbers far below 2^53. The state is one hash:
 --
---   w:<scope>:<bucket>   end length quota server since own forced open seen
+--   w:<scope>:<bucket>   end length quota server own used forced open seen
 --   b:<scope>            until since count reason
 --   a:<attempt>          at sent|done|back priority window|window|…   (window: <field>@<end>)
 --   m:<scope>            enforced|advisory until
@@ -63,16 +63,16 @@ local function load_window(field)
   if not state[field] then return nil end
   local v = numbers(state[field], 9)
   if not v then return nil end
-  local w = { field = field, ends = v[1], length = v[2], quota = v[3], server = v[4], since = v[5],
-    own = v[6], forced = v[7], open = v[8], seen = v[9] }
+  local w = { field = field, ends = v[1], length = v[2], quota = v[3], server = v[4], own = v[5],
+    used = v[6], forced = v[7], open = v[8], seen = v[9] }
   local longest = w.length > 0 and w.length or MAX_BLOCK
   if w.length < 0 or w.quota < 0 or w.ends > now + longest + SLACK or w.open > w.ends + GUARD + MAX_JITTER then return nil end
   return w
 end
 
 local function save_window(w)
-  put(w.field, table.concat({ int(w.ends), int(w.length), int(w.quota), int(w.server), int(w.since),
-    int(w.own), int(w.forced), int(w.open), int(w.seen) }, ' '))
+  put(w.field, table.concat({ int(w.ends), int(w.length), int(w.quota), int(w.server), int(w.own),
+    int(w.used), int(w.forced), int(w.open), int(w.seen) }, ' '))
 end
 
 -- jitter draws the wait beyond a wait: never negative, so that nobody comes
@@ -97,11 +97,6 @@ local function windows(scope)
   table.sort(out, function(a, b) return a.field < b.field end)
   return out
 end
-
--- used is the most that anybody has shown: the server's own count, and what we
--- asked for since it was shown; or all that we asked for in this window, which
--- also holds while the server's count lags.
-local function used(w) return math.max(w.server + w.since, w.own) end
 
 local function load_attempt(id)
   local at, status, priority, list = string.match(state['a:' .. id] or '', '^(%d+) (%l+) (%l+) ?(.*)$')

@@ -38,19 +38,22 @@ func (e *DeniedError) Error() string {
 
 // Cause says what stands in the way, without when.
 func (e *DeniedError) Cause() string {
-	bucket := fmt.Sprintf("%s %d/%d used", e.Bucket, e.Used, e.Quota)
+	bucket := ""
+	if e.Bucket != "" {
+		bucket = fmt.Sprintf(" (%s %d/%d used)", e.Bucket, e.Used, e.Quota)
+	}
 	switch e.Reason {
 	case Spent:
-		return fmt.Sprintf("the %s's quota is spent (%s)", e.Scope.Kind(), bucket)
+		return fmt.Sprintf("the %s's quota is spent%s", e.Scope.Kind(), bucket)
 	case Reserve:
-		return fmt.Sprintf("the rest of the %s's quota is reserved for tokens needed more than %s (%s)", e.Scope.Kind(), e.Priority, bucket)
+		return fmt.Sprintf("the rest of the %s's quota is reserved for tokens needed more than %s%s", e.Scope.Kind(), e.Priority, bucket)
 	case ForcedSpent:
 		if e.Bucket == "" {
 			return "the budget for forced renewals is spent (one an hour while the quota is not known)"
 		}
 		return fmt.Sprintf("the budget for forced renewals is spent (a tenth of %s, %d)", e.Bucket, e.Quota)
 	case Probing:
-		return fmt.Sprintf("the %s's quota is spent by the header (%s), and a request is finding out whether it is enforced", e.Scope.Kind(), bucket)
+		return fmt.Sprintf("the %s's quota is spent by the header%s, and a request is finding out whether it is enforced", e.Scope.Kind(), bucket)
 	case QuotaExceeded:
 		return fmt.Sprintf("the server refused the %s: quota exceeded", e.Scope.Kind())
 	}

@@ -42,7 +42,7 @@ if a and (outcome == 'unsent' or outcome == 'refused') then
     local w = load_window(counted.field)
     if w and same_window(w.ends, counted.ends, w.length) then
       w.own = math.max(w.own - 1, 0)
-      w.since = math.max(w.since - 1, 0)
+      w.used = math.max(w.used - 1, w.own, w.server)
       if priority == 'forced' and outcome == 'unsent' then w.forced = math.max(w.forced - 1, 0) end
       save_window(w)
     end
@@ -52,9 +52,12 @@ a = a or { at = now, priority = priority, windows = {} }
 a.status = (outcome == 'unsent' or outcome == 'refused') and 'back' or 'done'
 save_attempt(id, a)
 
--- Learn from the header. Within a window the server's count only rises; a
--- window that ended before the one we know is an old answer, and one that ends
--- after it is the next window.
+-- Learn from the header. What is used is a lower bound of the truth that only
+-- rises: one more for each request of ours, counted before it was sent, and at
+-- least what the server shows. So it holds while the server's count lags, and
+-- also counts what others use, and ours since that was shown. A window that
+-- ended before the one we know is an old answer, and one that ends after it is
+-- the next window.
 local overrun, spent_before = false, {}
 for _ = 1, tonumber(arg()) do
   local scope, bucket, length = arg(), arg(), tonumber(arg())
@@ -78,13 +81,15 @@ for _ = 1, tonumber(arg()) do
       w.quota = quota
       if w.seen == 0 then w.ends = ends else w.ends = math.max(w.ends, ends) end
       if spent then
-        if spent >= w.server + w.since then w.server, w.since = spent, 0 else w.server = math.max(w.server, spent) end
+        w.server = math.max(w.server, spent)
+        w.used = math.max(w.used, spent)
         w.seen = 1
       end
     elseif not w or ends > w.ends or w.seen == 0 and ends > now then
-      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0, since = 0,
+      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0,
         forced = priority == 'forced' and 1 or 0, seen = spent and 1 or 0 }
       w.own = own_since(w, id)
+      w.used = math.max(w.server, w.own)
     else
       w = nil
     end

@@ -59,7 +59,8 @@ func (s *server) shown(r *rand.Rand) http.Header {
 //
 //   - what is used never falls within a window, but for an attempt taken back;
 //   - replaying any call changes nothing;
-//   - alone with the client, the ledger never believes that more is left than is.
+//   - alone with the client, the ledger never believes that more is left than is,
+//     and never that more is used than was asked for.
 func TestProperties(t *testing.T) {
 	seeds := 40
 	if testing.Short() {
@@ -167,6 +168,9 @@ func properties(t *testing.T, b *book, seed uint64) {
 			atEdge := now.Sub(now.Truncate(time.Hour)) < 40*time.Second || now.Truncate(time.Hour).Add(time.Hour).Sub(now) < 5*time.Second
 			if truth := int64(s.quota - s.count(now)); !atEdge && w.Confirmed && w.Free() > truth {
 				t.Errorf("seed %d step %d at %v: the ledger believes that %d are left, in truth %d are\n%+v", seed, step, now.UTC(), w.Free(), truth, w)
+			}
+			if w.Used > w.Own {
+				t.Errorf("seed %d step %d: alone with the client, %d are used of %d asked for\n%+v", seed, step, w.Used, w.Own, w)
 			}
 		}
 		last, takenBack = w, 0

@@ -27,8 +27,9 @@ type Window struct {
 
 	// Server is the most the server has shown to be used in this window, and
 	// Own is how many requests were counted here, before they were sent. Used
-	// is what the ledger goes by: the larger of Own, and Server with what was
-	// sent since. Server above Own means that somebody else uses the client.
+	// is what the ledger goes by: at least both, and one more for each request
+	// since the server has shown its count. Server above Own means that
+	// somebody else uses the client.
 	Server int64 `json:"server"`
 	Own    int64 `json:"own"`
 	Used   int64 `json:"used"`
@@ -110,7 +111,7 @@ func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 	end, length, open := n[0], n[1], n[7]
 	w := Window{
 		Scope: Scope(name[:colon]), Bucket: name[colon+1:],
-		Quota: n[2], Server: n[3], Own: n[5], Used: max(n[3]+n[4], n[5]), Forced: n[6], Confirmed: n[8] == 1,
+		Quota: n[2], Server: n[3], Own: n[4], Used: n[5], Forced: n[6], Confirmed: n[8] == 1,
 	}
 	if now >= open { // as roll in admit.lua has it
 		if length <= 0 {

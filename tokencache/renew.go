@@ -24,24 +24,22 @@ import (
 func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *listener {
 	// Look. Mostly, this is all: somebody else has renewed.
 	heard := ear != nil // before the look, so nothing can be missed after it
+	views, err := c.look(ctx, batch...)
+	if err != nil {
+		c.away(ctx, batch, err)
+		return ear
+	}
+	c.back(ctx)
 	var todo []*Source
-	var left time.Duration
 	for i, s := range batch {
-		v, err := s.look(ctx)
-		if err != nil {
-			c.away(ctx, batch[i:], err)
-			break
-		}
-		c.back(ctx)
-		if !s.take(ctx, v) {
-			todo, left = append(todo, s), v.lease
+		if !s.take(ctx, views[i]) && !c.holdsBack(s) {
+			todo = append(todo, s)
 		}
 	}
-	todo = slices.DeleteFunc(todo, c.holdsBack)
 	if len(todo) == 0 {
 		return ear
 	}
-	if left > 0 {
+	if left := views[0].lease; left > 0 {
 		return c.standBy(ctx, todo, left, ear, heard)
 	}
 
@@ -52,7 +50,7 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 		ear, _ = c.listen(ctx) // deaf, it looks more often
 		heard = ear != nil
 	}
-	err := c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
+	err = c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
 		c.spend(ctx, lease, todo)
 		return nil
 	})
@@ -113,11 +111,17 @@ func (c *client) holdsBack(s *Source) bool {
 	if denied == nil {
 		return false
 	}
-	c.mu.Lock()
-	denied.Priority, _, _ = s.needs()
-	c.mu.Unlock()
+	denied.Priority = s.urgency()
 	s.deny(denied)
 	return true
+}
+
+// note keeps in mind that the whole client may ask for nothing, so that its other
+// tokens need not take the lease to hear the same.
+func (c *client) note(denied *quota.DeniedError) {
+	if denied.Priority == quota.Need && (denied.Count > 0 || denied.Reason == quota.Spent) {
+		c.learn([]quota.Blocked{{Scope: denied.Scope, Reason: denied.Reason, Left: denied.RetryIn, Count: denied.Count}})
+	}
 }
 
 // anyWaits reports whether a caller waits for one of the sources.
@@ -130,28 +134,32 @@ func (c *client) anyWaits(todo []*Source) bool {
 // spend asks the token endpoint for what is still needed, one token after the
 // other, while this replica is the renewer. Those without a token come first.
 func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) {
-	c.mu.Lock()
-	urgency := make(map[*Source]quota.Priority, len(todo))
-	for _, s := range todo {
-		urgency[s], _, _ = s.needs()
+	// Look again, now that nobody else can ask: the last one may have.
+	views, err := c.look(ctx, todo...)
+	if err != nil {
+		c.away(ctx, todo, err)
+		return
 	}
-	c.mu.Unlock()
-	slices.SortStableFunc(todo, func(a, b *Source) int { return cmp.Compare(urgency[a], urgency[b]) })
-
+	type want struct {
+		s        *Source
+		v        view
+		priority quota.Priority
+	}
+	var wants []want
 	for i, s := range todo {
+		if !s.take(ctx, views[i]) && !c.holdsBack(s) {
+			wants = append(wants, want{s, views[i], s.urgency()})
+		}
+	}
+	slices.SortStableFunc(wants, func(a, b want) int { return cmp.Compare(a.priority, b.priority) })
+
+	for _, w := range wants {
 		if lease.Left() < c.cache.terms.request*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
 			return // the rest stays due
 		}
-		// Look again, now that nobody else can ask: the last one may have.
-		v, err := s.look(ctx)
-		if err != nil {
-			c.away(ctx, todo[i:], err)
-			return
+		if !c.holdsBack(w.s) { // the one before may have been refused
+			c.fetch(ctx, lease, w.s, w.v)
 		}
-		if s.take(ctx, v) || c.holdsBack(s) {
-			continue
-		}
-		c.fetch(ctx, lease, s, v)
 	}
 }
 
@@ -181,6 +189,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	admitted := time.Now()
 	if err != nil {
 		if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
+			c.note(denied)
 			s.deny(denied)
 			return
 		}

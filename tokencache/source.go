@@ -157,12 +157,12 @@ func (s *Source) Reject(ctx context.Context, tok *oauth2.Token) error {
 // the old token; nothing but its expiry ends it.
 func (s *Source) Rotate(ctx context.Context) error {
 	// What is to be replaced is what the fleet has, which may be newer.
-	v, err := s.look(ctx)
+	views, err := s.client.look(ctx, s)
 	if err != nil {
 		return s.fail("rotate", err)
 	}
 	s.client.mu.Lock()
-	s.merge(v)
+	s.merge(views[0])
 	s.client.mu.Unlock()
 	h := s.serve()
 	if h == nil {
@@ -300,6 +300,14 @@ func (s *Source) fail(op string, err error) error {
 		e.ValidUntil = h.token.Expiry
 	}
 	return e
+}
+
+// urgency is how badly s needs a token request, if it does.
+func (s *Source) urgency() quota.Priority {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	priority, _, _ := s.needs()
+	return priority
 }
 
 // What follows is called with client.mu held.

@@ -63,11 +63,11 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	if h := s.held.Load(); h != nil {
 		status.Local = s.tokenStatus(h.record, h.left-h.age(c.cache.wall()))
 	}
-	v, err := s.look(ctx)
+	views, err := c.look(ctx, s)
 	if err != nil {
 		return status, err
 	}
-	switch {
+	switch v := views[0]; {
 	case v.record != nil:
 		status.Fleet = s.tokenStatus(*v.record, millis(v.record.expires-v.now)-time.Since(v.at))
 	case errors.Is(v.problem, seal.ErrUnknownKey):

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,62 +33,79 @@ const epochLife = 2 * maxLife
 
 // A view is what one look at Redis tells about one token.
 type view struct {
-	at, seen time.Time // just before and after the look, by this host's monotonic clock
-	now      int64     // in between, by the clock of Redis; Unix milliseconds
+	glance
 
 	record  *record // nil: none, none that may be adopted, or none that can be read
 	problem error   // why it cannot be read: seal.ErrUnknownKey or seal.ErrDamaged
 	spoilt  []byte  // the sealed record, if it is damaged
 	floor   int64   // the lowest epoch that may be adopted
+}
+
+// A glance is what a look tells about the client, whichever tokens it was for.
+type glance struct {
+	at, seen time.Time // just before and after the look, by this host's monotonic clock
+	now      int64     // in between, by the clock of Redis; Unix milliseconds
 
 	lease   time.Duration // how long the lease is held; 0: it is free; negative: without an end
 	blocked []quota.Blocked
 }
 
-// look asks Redis for all there is to know about the token of s. It changes
-// nothing in memory.
-func (s *Source) look(ctx context.Context) (view, error) {
-	c := s.client
+// look asks Redis for all there is to know about some tokens, in one round trip.
+// It changes nothing in memory.
+func (c *client) look(ctx context.Context, batch ...*Source) ([]view, error) {
+	names := []string{c.names.Lock, c.names.Quota}
 	args := []any{maxSealed}
-	for _, scope := range s.scopeList {
-		args = append(args, quota.BlockField(scope))
-	}
-	at := time.Now()
-	reply, err := call(ctx, c.cache, func(ctx context.Context) ([]string, error) {
-		return readScript.Eval(ctx, c.cache.rdb, []string{s.key, s.epochKey, c.names.Lock, c.names.Quota}, args...).StringSlice()
-	})
-	if err != nil {
-		return view{}, err
-	}
-	v, err := s.decodeView(reply)
-	v.at, v.seen = at, time.Now()
-	return v, err
-}
-
-// decodeView reads the reply of read.lua.
-func (s *Source) decodeView(reply []string) (view, error) {
-	if len(reply) != 6+len(s.scopeList) {
-		return view{}, redisError(fmt.Errorf("a reply of %d fields is not one of read.lua", len(reply)))
-	}
-	now, err1 := strconv.ParseInt(reply[0], 10, 64)
-	lease, err2 := strconv.ParseInt(reply[5], 10, 64)
-	if err1 != nil || err2 != nil || now <= 0 {
-		return view{}, redisError(fmt.Errorf("reply %q is not one of read.lua", reply[:6]))
-	}
-	v := view{now: now, lease: millis(max(lease, -1))}
-	v.floor, _ = strconv.ParseInt(reply[4], 10, 64) // none is zero
-	switch {
-	case reply[1] == "damaged":
-		v.problem = seal.ErrDamaged
-	case reply[1] != "" || reply[3] != "":
-		v.decodeRecord(s, reply[1], reply[2], []byte(reply[3]))
-	}
-	for i, scope := range s.scopeList {
-		if b, ok := quota.ParseBlock(scope, reply[6+i], now); ok {
-			v.blocked = append(v.blocked, b)
+	var scopes []quota.Scope
+	for _, s := range batch {
+		names = append(names, s.key, s.epochKey)
+		for _, scope := range s.scopeList {
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+				args = append(args, quota.BlockField(scope))
+			}
 		}
 	}
-	return v, nil
+	g := glance{at: time.Now()}
+	reply, err := call(ctx, c.cache, func(ctx context.Context) ([]string, error) {
+		return readScript.Eval(ctx, c.cache.rdb, names, args...).StringSlice()
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.seen = time.Now()
+	return g.decode(reply, scopes, batch)
+}
+
+// decode reads the reply of read.lua.
+func (g glance) decode(reply []string, scopes []quota.Scope, batch []*Source) ([]view, error) {
+	if len(reply) != 2+len(scopes)+4*len(batch) {
+		return nil, redisError(fmt.Errorf("a reply of %d fields is not one of read.lua", len(reply)))
+	}
+	now, err1 := strconv.ParseInt(reply[0], 10, 64)
+	lease, err2 := strconv.ParseInt(reply[1], 10, 64)
+	if err1 != nil || err2 != nil || now <= 0 {
+		return nil, redisError(fmt.Errorf("reply %q is not one of read.lua", reply[:2]))
+	}
+	g.now, g.lease = now, millis(max(lease, -1))
+	for i, scope := range scopes {
+		if b, ok := quota.ParseBlock(scope, reply[2+i], now); ok {
+			g.blocked = append(g.blocked, b)
+		}
+	}
+	views := make([]view, len(batch))
+	for i, s := range batch {
+		fields := reply[2+len(scopes)+4*i:]
+		v := view{glance: g}
+		v.floor, _ = strconv.ParseInt(fields[3], 10, 64) // none is zero
+		switch {
+		case fields[0] == "damaged":
+			v.problem = seal.ErrDamaged
+		case fields[0] != "" || fields[2] != "":
+			v.decodeRecord(s, fields[0], fields[1], []byte(fields[2]))
+		}
+		views[i] = v
+	}
+	return views, nil
 }
 
 func (v *view) decodeRecord(s *Source, epoch, expires string, sealed []byte) {

@@ -121,7 +121,7 @@ func (s *Source) hear(n news, ref reference) {
 		return
 	}
 	heard := time.Now()
-	v := view{at: heard, now: ref.redisNow()}
+	v := view{glance: glance{at: heard, seen: heard, now: ref.redisNow()}}
 	v.decodeRecord(s, n.epoch, n.expires, n.sealed)
 	if v.record == nil {
 		return
