@@ -59,4 +59,5 @@
 //	the reply of taking is lost   the client repeats the script, which sees its own token
 //	the reply of giving is lost   nothing: the lease is gone, or ends by itself
 //	Redis loses the key           two may hold it; see above
+//	somebody sets the key by hand it gets an end, a TTL from when it is met
 package lock

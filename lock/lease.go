@@ -75,15 +75,11 @@ type HeldError struct {
 	Key string
 
 	// Left is how long the lease lasts yet if it is neither extended nor given
-	// back. It is negative if the key has no end at all: no Locker made it, and
-	// somebody has to remove it.
+	// back.
 	Left time.Duration
 }
 
 // Error says it in one line.
 func (e *HeldError) Error() string {
-	if e.Left < 0 {
-		return fmt.Sprintf("lock: %s is held by a key without an end, which no Locker made; delete it", e.Key)
-	}
 	return fmt.Sprintf("lock: %s is held for up to %v", e.Key, e.Left)
 }

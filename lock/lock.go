@@ -29,13 +29,15 @@ type Client interface {
 	redis.Scripter
 	Get(ctx context.Context, key string) *redis.StringCmd
 	PTTL(ctx context.Context, key string) *redis.DurationCmd
+	PExpire(ctx context.Context, key string, ttl time.Duration) *redis.BoolCmd
 }
 
 // Options configures a Locker. A nil *Options is ready for use.
 type Options struct {
 	// TTL is how long a lease lasts unless it is extended. A process that dies
-	// holds up the others for as long. Zero means DefaultTTL; less than a second
-	// is an error, as redislock v0.10.0 makes such locks that never were.
+	// holds up the others for as long. All who share a key must have the same
+	// one. Zero means DefaultTTL; less than a second is an error, as redislock
+	// v0.10.0 makes locks of less than a millisecond that never were.
 	TTL time.Duration
 
 	// Margin is how long before its end the holder stops to trust its lease. It
@@ -150,7 +152,17 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, &HeldError{Key: key, Left: clampLeft(left)}
+	if left < 0 && left != -2 || left > l.ttl {
+		// No Locker takes a lease without an end, or for so long: somebody set
+		// the key by hand, or the clock of Redis went back. It would hold
+		// everybody up, so it gets an end. Should it be a lease that was taken
+		// this very moment, it stays one.
+		if err := l.rdb.PExpire(ctx, key, l.ttl).Err(); err != nil {
+			return nil, err
+		}
+		left = l.ttl
+	}
+	return nil, &HeldError{Key: key, Left: max(left, 0)}
 }
 
 // A Holder is who holds a lease.
@@ -159,7 +171,7 @@ type Holder struct {
 	ID string
 
 	// Left is how long the lease lasts yet. It is negative if the key has no
-	// end, so that somebody else than a Locker made it.
+	// end: no Locker made it, and the next one that wants it will give it one.
 	Left time.Duration
 }
 
@@ -175,7 +187,7 @@ func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Holder{ID: value[min(len(value), tokenLength):], Left: clampLeft(left)}, nil
+		return &Holder{ID: value[min(len(value), tokenLength):], Left: left}, nil
 	}, nil)
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -189,15 +201,6 @@ func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
 // tokenLength is how much of a lock's value is redislock's random token: 16
 // bytes in base64. The rest is the metadata.
 const tokenLength = 22
-
-// clampLeft reads the reply of PTTL: a lease that ended between two commands is
-// over, and one without an end was not made by a Locker.
-func clampLeft(left time.Duration) time.Duration {
-	if left == -1 {
-		return -1
-	}
-	return max(left, 0)
-}
 
 // tame makes a name that can stand in a journal and a log line.
 func tame(name string) string {

@@ -331,21 +331,33 @@ func TestHolder(t *testing.T) {
 	})
 }
 
-// Somebody sets the key by hand. That holds everybody up for ever, and says so.
+// A key without an end, or with one far off, is no lease. It holds nobody up for
+// longer than a lease does.
 func TestForeignKey(t *testing.T) {
-	bubble(t, func(t *testing.T, s *site) {
-		if err := s.m.Set(key, "x"); err != nil {
-			t.Fatal(err)
-		}
-		l := s.locker(nil)
-		held, ok := errors.AsType[*lock.HeldError](l.Do(t.Context(), key, mustNotRun(t)))
-		if !ok || held.Left >= 0 || !strings.Contains(held.Error(), "delete it") {
-			t.Errorf("got %v, want to be told to delete it", held)
-		}
-		if holder, ok, err := l.Holder(t.Context(), key); err != nil || !ok || holder.ID != "" || holder.Left >= 0 {
-			t.Errorf("Holder: got %+v, %v, %v", holder, ok, err)
-		}
-	})
+	for name, ttl := range map[string]time.Duration{"without an end": 0, "the clock of Redis went back": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *site) {
+				if err := s.m.Set(key, "x"); err != nil {
+					t.Fatal(err)
+				}
+				if ttl > 0 {
+					s.m.SetTTL(key, ttl)
+				}
+				l := s.locker(nil)
+				held, ok := errors.AsType[*lock.HeldError](l.Do(t.Context(), key, mustNotRun(t)))
+				if !ok || held.Left != lock.DefaultTTL {
+					t.Fatalf("got %v, want it to be held for a lease's time", held)
+				}
+				if holder, ok, err := l.Holder(t.Context(), key); err != nil || !ok || holder.ID != "" {
+					t.Errorf("Holder: got %+v, %v, %v, want somebody without a name", holder, ok, err)
+				}
+				time.Sleep(held.Left)
+				if err := l.Do(t.Context(), key, func(context.Context, *lock.Lease) error { return nil }); err != nil {
+					t.Errorf("after that time: %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestBadOptions(t *testing.T) {

@@ -50,6 +50,7 @@ func (s *Source) adopt(r record, left time.Duration, since time.Time, requested 
 // returns the one in memory if the fleet should have it, and the fleet's if it
 // is news here. The caller holds mu.
 func (s *Source) merge(v view) (mine, adopted *held) {
+	s.floor = max(s.floor, v.floor)
 	h := s.valid()
 	if h != nil && h.record.expires == 0 { // asked for while Redis was away
 		unsynced := h.record

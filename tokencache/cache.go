@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -87,9 +88,10 @@ type Options struct {
 
 	// Listen keeps one connection per client open for news, so that a renewal
 	// or rotation by another replica arrives at once, also while nobody waits.
-	// It costs Redis no commands, and a connection per replica. Zero means that
-	// a replica looks for itself, when renewal is due or the API refuses the
-	// token, and listens only while a caller waits.
+	// It costs Redis a connection per replica, and no command but the look that
+	// follows the news, which there would be anyway. Zero means that a replica
+	// looks when renewal is due or the API refuses the token, and listens only
+	// while a caller waits.
 	Listen bool
 
 	// Logger is told when something changes, and never of a token or a secret.
@@ -274,3 +276,6 @@ func (c *Cache) spawn(f func()) bool {
 
 // String returns the name of this replica.
 func (c *Cache) String() string { return "cache of replica " + c.locker.ID() }
+
+// Format prints String, whatever the verb.
+func (c *Cache) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }

@@ -77,13 +77,13 @@ func classify(a answer, in scopes) verdict {
 		return lost(a)
 	}
 	if len(a.body) > maxResponse {
-		return failed(ClassMalformed, quota.Unknown, "the response has more than 64 KiB", short(quota.Tenant, ClassMalformed))
+		return failed(ClassMalformed, quota.Unknown, "the response has more than 64 KiB", unsure(ClassMalformed))
 	}
 	if a.status == http.StatusOK {
 		date, _ := quota.ServerDate(a.header)
 		g, err := parseGrant(a.body, date)
 		if err != nil {
-			return failed(ClassMalformed, quota.Unknown, "the response is no token response: "+err.Error(), short(quota.Tenant, ClassMalformed))
+			return failed(ClassMalformed, quota.Unknown, "the response is no token response: "+err.Error(), unsure(ClassMalformed))
 		}
 		return verdict{outcome: quota.Issued, grant: g}
 	}
@@ -100,7 +100,7 @@ func lost(a answer) verdict {
 		b.Quorum = true // it may be this host's own network
 		return failed(ClassUnreachable, quota.Unsent, "the request could not be sent", b)
 	}
-	return failed(ClassNoAnswer, quota.Unknown, "the request was sent and no answer came, so a token may be lost", short(quota.Tenant, ClassNoAnswer))
+	return failed(ClassNoAnswer, quota.Unknown, "the request was sent and no answer came, so a token may be lost", unsure(ClassNoAnswer))
 }
 
 func refusal(a answer, reply errorReply, in scopes) verdict {
@@ -172,14 +172,14 @@ func refusal(a answer, reply errorReply, in scopes) verdict {
 		return failed(ClassRequest, quota.Refused, "the server finds the request invalid, or forbids it", lasting(in.audience, ClassRequest))
 
 	// The server's own trouble.
+	case a.status == http.StatusBadGateway || a.status == http.StatusGatewayTimeout:
+		b := unsure(ClassUnavailable) // a gateway gave up on a server that may not have
+		b.Wait = retryAfter
+		return failed(ClassUnavailable, quota.Unknown, "a gateway before the token endpoint had no answer from it", b)
 	case a.status >= 500 || reply.code == "server_error" || reply.code == "temporarily_unavailable":
 		b := short(quota.Tenant, ClassUnavailable)
 		b.Wait = retryAfter
-		outcome := quota.Unknown // a gateway may have given up on a server that had not
-		if a.status == http.StatusServiceUnavailable && retryAfter > 0 {
-			outcome = quota.Refused
-		}
-		return failed(ClassUnavailable, outcome, "the token endpoint is out of order", b)
+		return failed(ClassUnavailable, quota.Refused, "the token endpoint is out of order", b)
 	}
 	detail := "what answers at the token URL is no token endpoint"
 	if a.status >= 300 && a.status < 400 {
@@ -196,6 +196,13 @@ func failed(class Class, outcome quota.Outcome, detail string, b quota.Block) ve
 // time, up to a minute.
 func short(scope quota.Scope, class Class) quota.Block {
 	return quota.Block{Scope: scope, Reason: quota.Reason(class), Base: time.Second, Cap: time.Minute}
+}
+
+// unsure is a block for trouble in which a token may be issued each time, and
+// counts as spent: a second, doubled each time, up to five minutes. So an hour of
+// it spends less than the quota of an hour.
+func unsure(class Class) quota.Block {
+	return quota.Block{Scope: quota.Tenant, Reason: quota.Reason(class), Base: time.Second, Cap: 5 * time.Minute}
 }
 
 // lasting is a block for trouble that a person has to end: half a minute,

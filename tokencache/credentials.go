@@ -22,7 +22,11 @@ import (
 
 // Credentials identify one token, and what is needed to ask for it. All fields
 // but ClientSecret and Encoding make up which token it is: replicas with equal
-// ones share it. Printing Credentials does not show the secret.
+// ones share it.
+//
+// Printing Credentials does not show the secret. Keep them out of unexported
+// fields of structs that are printed, all the same: package fmt cannot ask those
+// how they want to be printed.
 type Credentials struct {
 	// TokenURL is the token endpoint. It must be an https URL.
 	TokenURL string

@@ -152,7 +152,22 @@ func (c Class) advice() string {
 
 // newRequestError makes the error of a failed answer.
 func newRequestError(a answer, v verdict, retryAt time.Time) *RequestError {
-	return &RequestError{Class: v.class, Status: a.status, Code: v.code, RetryAt: retryAt, detail: v.detail, header: a.header, err: a.err}
+	return &RequestError{Class: v.class, Status: a.status, Code: v.code, RetryAt: retryAt, detail: v.detail, header: shownHeader(a.header), err: a.err}
+}
+
+// shownHeader returns what of a response's header may be shown: the fields that
+// speak of waiting. Others may echo the request, as its body may.
+func shownHeader(h http.Header) http.Header {
+	shown := make(http.Header)
+	for _, name := range []string{
+		"Date", "Retry-After", quota.ClientHeader, quota.OrganizationHeader,
+		"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "Auth0-Ratelimit",
+	} {
+		if values := h.Values(name); len(values) > 0 {
+			shown[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	return shown
 }
 
 // clock is how moments are shown to people.

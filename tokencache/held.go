@@ -28,6 +28,12 @@ type held struct {
 	noticed atomic.Bool  // somebody has seen that it wants attention
 }
 
+// String tells nothing of the token.
+func (h *held) String() string { return "a held token" }
+
+// GoString returns String.
+func (h *held) GoString() string { return h.String() }
+
 // same reports whether other is the same token, perhaps measured at another
 // time.
 func (h *held) same(other *held) bool {

@@ -39,7 +39,9 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 	if len(todo) == 0 {
 		return ear
 	}
-	if left := views[0].lease; left > 0 {
+	// A lease without an end, or with one beyond a lease's, is none: the locker
+	// deals with that.
+	if left := views[0].lease; left > 0 && left <= c.cache.terms.lease {
 		return c.standBy(ctx, todo, left, ear, heard)
 	}
 

@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type Source struct {
 	refusal  *failure      // why the one there is was not replaced
 	unwanted *held         // the token to be replaced although it is valid,
 	why      string        // and the reason
+	floor    int64         // the lowest epoch that may be adopted, when last looked at
 }
 
 // A failure answers all callers until a moment, when the next attempt is due.
@@ -182,6 +184,9 @@ func (s *Source) Rotate(ctx context.Context) error {
 
 // String returns which token it is.
 func (s *Source) String() string { return "source of " + s.cred.String() }
+
+// Format prints String, whatever the verb.
+func (s *Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // serve returns the token in memory if it is valid by both clocks, and notes
 // that it is in use.

@@ -123,10 +123,11 @@ func (s *Source) hear(n news, ref reference) {
 	heard := time.Now()
 	v := view{glance: glance{at: heard, seen: heard, now: ref.redisNow()}}
 	v.decodeRecord(s, n.epoch, n.expires, n.sealed)
-	if v.record == nil {
+	c.mu.Lock()
+	if v.record == nil || v.record.epoch < s.floor {
+		c.mu.Unlock()
 		return
 	}
-	c.mu.Lock()
 	h := s.valid()
 	var adopted *held
 	if h == nil || v.record.order(h.record) > 0 {

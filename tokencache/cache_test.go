@@ -1,0 +1,381 @@
+package tokencache
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/oauth2"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+func TestOptions(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{})
+	defer rdb.Close()
+	for _, row := range []struct {
+		name string
+		opts *Options
+		want string
+	}{
+		{"nil", nil, ""},
+		{"zero", &Options{}, ""},
+		{"all", &Options{Prefix: "p", Replica: "r", RenewBefore: time.Hour, RequestTimeout: time.Second, RedisTimeout: time.Second, MaxWait: time.Second, SealKeys: [][]byte{make([]byte, 32)}, Direct: &Direct{}, Listen: true}, ""},
+		{"a negative duration", &Options{RenewBefore: -1}, "RenewBefore"},
+		{"another", &Options{MaxWait: -1}, "MaxWait"},
+		{"a request without time", &Options{RequestTimeout: time.Millisecond}, "RequestTimeout"},
+		{"braces in the prefix", &Options{Prefix: "a{b}"}, "Prefix"},
+		{"a short key", &Options{SealKeys: [][]byte{make([]byte, 32), []byte("canary")}}, "SealKeys[1]"},
+		{"a negative budget", &Options{Direct: &Direct{Requests: -1}}, "Direct"},
+	} {
+		cache, err := New(rdb, row.opts)
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "canary")) {
+			t.Errorf("%s: got %v, want %q", row.name, err, row.want)
+		}
+		if err == nil {
+			cache.Close()
+		}
+	}
+	if _, err := New(nil, nil); err == nil {
+		t.Error("without a Redis client: got no error")
+	}
+}
+
+// What a service sees of one token's life costs Redis next to nothing: a look by
+// each replica, and a few commands more by the renewer.
+func TestRedisCommandsPerLife(t *testing.T) {
+	for _, listen := range []bool{false, true} {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: listen}, func(f *fleet) {
+			const replicas, lives = 50, 20
+			var sent sync.Map // by replica
+			for _, r := range f.start(replicas) {
+				n := new(counter)
+				r.rdb.AddHook(n)
+				sent.Store(r.name, n)
+			}
+			f.together(f.replicas)
+			synctest.Wait()
+			total := func() int64 {
+				var sum int64
+				sent.Range(func(_, n any) bool { sum += n.(*counter).n.Load(); return true })
+				return sum
+			}
+			before, connections := total(), f.m.TotalConnectionCount()
+			f.serve(lives*9*time.Hour-time.Minute, 30*time.Minute)
+			f.want(lives)
+			perLife := float64(total()-before) / replicas / (lives - 1)
+			if perLife > 1.3 {
+				f.t.Errorf("listen %v: %.2f commands a replica and life, want 1, and the renewer's few more", listen, perLife)
+			}
+			if n := f.m.TotalConnectionCount() - connections; n > 0 {
+				f.t.Errorf("listen %v: %d further connections in steady state", listen, n)
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
+		a, b := f.start(1)[0], f.start(1)[0]
+		empty, err := a.source.Status(f.t.Context())
+		if err != nil || empty.Fleet != nil || empty.Local != nil || empty.Lease != nil || empty.Client != "…ient" || empty.Audience != "api" {
+			f.t.Errorf("before anything: got %+v, %v", empty, err)
+		}
+		f.token(a)
+		time.Sleep(time.Hour)
+		status, err := b.source.Status(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		fleet := status.Fleet
+		if fleet == nil || fleet.By != a.cache.locker.ID() || fleet.Life != 10*time.Hour || (fleet.Age-time.Hour).Abs() > time.Second || fleet.Epoch != 0 {
+			f.t.Errorf("the fleet's token: got %+v", fleet)
+		}
+		if got := fleet.Expires.Sub(time.Now()); (got - fleet.Left).Abs() > time.Millisecond {
+			f.t.Errorf("it expires in %v and has %v left", got, fleet.Left)
+		}
+		if got := fleet.Expires.Sub(fleet.RenewFrom); got != time.Hour {
+			f.t.Errorf("its window is %v, want an hour", got)
+		}
+		if status.Local != nil {
+			f.t.Errorf("a replica that never asked holds %+v", status.Local)
+		}
+		w, ok := status.Quota.Find(quota.Client, quota.PerDay)
+		if !ok || w.Used != 1 || w.Quota != 100 || w.Server != 1 || w.Own != 1 {
+			f.t.Errorf("the day's quota: got %+v", w)
+		}
+		if len(status.Journal) != 1 || status.Journal[0].Why != "cold" || status.Journal[0].Outcome != "issued" || status.Journal[0].By != fleet.By || status.Journal[0].For != status.Token {
+			f.t.Errorf("the journal: got %+v", status.Journal)
+		}
+
+		f.tenant.Inject(1, auth0test.Slow(2*time.Second))
+		go func() { _ = a.source.Rotate(f.t.Context()) }()
+		time.Sleep(time.Second)
+		status, err = b.source.Status(f.t.Context())
+		if err != nil || status.Lease == nil || status.Lease.Holder != a.cache.locker.ID() || status.Lease.Left <= 0 {
+			f.t.Errorf("while a renews: got %+v, %v", status.Lease, err)
+		}
+		time.Sleep(5 * time.Second)
+
+		b.net.cut()
+		status, err = b.source.Status(f.t.Context())
+		if !errors.Is(err, ErrRedis) || status.Client != "…ient" {
+			f.t.Errorf("without Redis: got %+v, %v", status, err)
+		}
+		f.want(2)
+	})
+}
+
+// The journal can always say who spent which token request, and why.
+func TestJournalTellsAll(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)                                  // cold
+		f.serve(9*time.Hour+time.Minute, time.Hour) // early
+		_ = r.source.Rotate(f.t.Context())          // rotated
+		tok, _ := r.source.Token(f.t.Context())
+		_ = r.source.Reject(f.t.Context(), tok) // rejected
+		f.serve(9*time.Hour-time.Minute, time.Hour)
+		f.tenant.Inject(-1, auth0test.Status(503))
+		f.serve(47*time.Minute, 30*time.Second) // early, and then expiring
+		f.tenant.ClearFaults()
+		f.tenant.Inject(1, auth0test.Hang())
+		f.serve(5*time.Minute, time.Minute)
+		status, err := r.source.Status(f.t.Context())
+		entries, requests := status.Journal, f.tenant.Requests()
+		if err != nil || len(entries) != min(len(requests), 20) {
+			f.t.Fatalf("got %d entries for %d requests, %v", len(entries), len(requests), err)
+		}
+		why := make(map[string]bool)
+		for i, e := range entries {
+			row := requests[len(requests)-1-i]
+			why[e.Why] = true
+			if e.At.Sub(row.Arrived).Abs() > time.Second || e.By != r.cache.locker.ID() {
+				f.t.Errorf("entry %+v does not belong to request %v", e, row)
+			}
+			if (e.Outcome == "issued") != row.Issued {
+				f.t.Errorf("entry %+v: the endpoint says %v", e, row)
+			}
+		}
+		for _, want := range []string{"early", "expiring"} {
+			if !why[want] {
+				f.t.Errorf("no request was made because it was %s: %v", want, why)
+			}
+		}
+	})
+}
+
+// Nothing that can be printed shows a secret: no type of ours, no error, no log,
+// no hook, nothing in Redis.
+func TestCanary(t *testing.T) {
+	const secret, key = "canary-client-secret-7f31", "canary-sealing-key-of-32-bytes!!"
+	var logs bytes.Buffer
+	var traced []any
+	var mu sync.Mutex
+	note := func(v any) { mu.Lock(); traced = append(traced, v); mu.Unlock() }
+	opts := Options{
+		SealKeys: [][]byte{[]byte(key)},
+		Logger:   slog.New(slog.NewJSONHandler(&lockedWriter{w: &logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Trace: &Trace{
+			Requested: func(i RequestedInfo) { note(i) }, Adopted: func(i AdoptedInfo) { note(i) },
+			Denied: func(i DeniedInfo) { note(i) }, Redis: func(err error) { note(fmt.Sprint(err)) },
+		},
+	}
+	story(t, &auth0test.Config{ClientSecret: secret, TTL: time.Hour, PerHour: 42, PerDay: 100}, opts, func(f *fleet) {
+		r := f.start(1)[0]
+		cred := f.credentials()
+		cred.ClientSecret = secret
+		s, err := r.cache.Source(cred)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		var tokens []string
+		var shown []any
+		get := func() {
+			if tok, err := s.Token(f.t.Context()); err != nil {
+				shown = append(shown, err)
+			} else {
+				tokens = append(tokens, tok.AccessToken)
+			}
+		}
+		echo := fmt.Sprintf(`{"error":"invalid_request","error_description":"you sent %s and %s","secret":"%s"}`, secret, "tok", secret)
+		get()
+		for _, fault := range []auth0test.Fault{
+			{Status: 400, Body: echo}, {Status: 401, Body: echo}, {Status: 403, Body: echo}, {Status: 429, Body: echo}, {Status: 500, Body: echo},
+			{Status: 200, Body: echo}, {Status: 200, Body: `{"access_token":"` + secret + ` ","expires_in":1}`},
+			{Status: 400, Body: `{"error":"` + secret + `"}`}, auth0test.Redirect(307, "https://evil.test/?s="+secret),
+		} {
+			f.tenant.Inject(1, fault)
+			err := s.Rotate(f.t.Context())
+			shown = append(shown, err)
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				shown = append(shown, e)
+			}
+			if re, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+				shown = append(shown, re)
+			}
+			time.Sleep(2 * time.Hour)
+			get()
+		}
+		r.net.cut()
+		time.Sleep(2 * time.Hour)
+		get()
+		r.net.mend()
+		time.Sleep(time.Minute)
+		get()
+		status, err := s.Status(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		shown = append(shown, status, cred, &cred, s, r.cache, opts.Trace, struct{ C Credentials }{cred}, []Credentials{cred},
+			map[string]any{"s": s, "c": cred}, s.held.Load(), s.client, fmt.Errorf("wrapped: %w", &Error{Op: "token", Err: ErrSealKey}))
+		shown = append(shown, traced...)
+
+		var all bytes.Buffer
+		for _, v := range shown {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+				switch v.(type) {
+				case *held, *client: // never leave the package; a debugger may look at them
+				default:
+					fmt.Fprintf(&all, verb+"\n", v)
+				}
+			}
+			if data, err := json.Marshal(v); err == nil {
+				all.Write(data)
+			}
+			slog.New(slog.NewTextHandler(&all, nil)).Info("x", "v", v)
+			slog.New(slog.NewJSONHandler(&all, nil)).Info("x", "v", v)
+		}
+		all.Write(logs.Bytes())
+		all.WriteString(f.m.Dump())
+		for _, key := range f.m.Keys() {
+			all.WriteString(key)
+		}
+		if len(tokens) < 5 || logs.Len() == 0 || len(traced) == 0 || len(shown) < 30 {
+			f.t.Fatalf("got %d tokens, %d bytes of log, %d traces, %d values: too little to prove anything", len(tokens), logs.Len(), len(traced), len(shown))
+		}
+		for name, canary := range map[string]string{"secret": secret, "sealing key": key, "token": tokens[0], "last token": tokens[len(tokens)-1]} {
+			for form, text := range map[string]string{
+				"raw": canary, "hex": hex.EncodeToString([]byte(canary)), "base64": base64.StdEncoding.EncodeToString([]byte(canary)),
+				"base64url": base64.RawURLEncoding.EncodeToString([]byte(canary)), "escaped": url.QueryEscape(canary),
+			} {
+				if i := strings.Index(all.String(), text); i >= 0 {
+					f.t.Errorf("the %s (%s) is shown: …%.200s…", name, form, all.String()[max(0, i-150):])
+				}
+			}
+		}
+	})
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// Wrapped in a second cache, as oauth2.NewClient does, a rotation is still heard
+// of, within a minute.
+func TestTokenSource(t *testing.T) {
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		s := f.start(1)[0].source
+		wrapped := oauth2.ReuseTokenSource(nil, s.TokenSource(f.t.Context()))
+		first, err := wrapped.Token()
+		if err != nil || !first.Valid() || first.Type() != "Bearer" {
+			f.t.Fatalf("got %v, %v", first != nil, err)
+		}
+		shared, _ := s.Token(f.t.Context())
+		if shared.Expiry.Sub(time.Now()) < 23*time.Hour || shared.Extra("expires_in") != 86400.0 {
+			f.t.Errorf("the shared token expires at %v, and has expires_in %v", shared.Expiry, shared.Extra("expires_in"))
+		}
+		if err := s.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		second, err := wrapped.Token()
+		if err != nil || second.AccessToken == first.AccessToken {
+			f.t.Errorf("a minute after a rotation, the wrapped source gives the old token, %v", err)
+		}
+		f.want(2)
+	})
+}
+
+func TestClientUsesTheGivenTransport(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		base := &recorder{}
+		given := &http.Client{Transport: base, Timeout: 7 * time.Second}
+		client := f.start(1)[0].source.Client(context.WithValue(f.t.Context(), oauth2.HTTPClient, given))
+		if client.Timeout != 7*time.Second || client == given {
+			f.t.Errorf("got timeout %v, want the given client's, in a client of its own", client.Timeout)
+		}
+		resp, err := client.Get("https://api.test/")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		resp.Body.Close()
+		if len(base.seen) != 1 || !strings.HasPrefix(base.seen[0].Header.Get("Authorization"), "Bearer ") {
+			f.t.Errorf("got %d requests", len(base.seen))
+		}
+		if given.Transport != base {
+			f.t.Error("the given client was changed")
+		}
+	})
+}
+
+func TestTrace(t *testing.T) {
+	var events []string
+	var mu sync.Mutex
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, fmt.Sprintf(format, args...))
+	}
+	opts := Options{EnforcedQuota: true, Trace: &Trace{
+		Requested: func(i RequestedInfo) { note("requested %s %s %d %v", i.Why, i.Priority, i.Status, i.Err == nil) },
+		Adopted:   func(i AdoptedInfo) { note("adopted %v epoch %d %v", i.Requested, i.Epoch, i.Left.Round(time.Hour)) },
+		Denied:    func(i DeniedInfo) { note("denied %s", i.Err.Reason) },
+		Redis:     func(err error) { note("redis %v", err == nil) },
+	}}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 1}, opts, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		if err := r.source.Rotate(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
+			f.t.Errorf("got %v, want to be denied: the hour's only token is spent", err)
+		}
+		other := f.start(1)[0]
+		f.token(other)
+		synctest.Wait()
+		other.net.cut()
+		_, _ = other.source.Status(f.t.Context())
+		other.source.client.mu.Lock()
+		other.source.schedule(0)
+		other.source.client.mu.Unlock()
+		time.Sleep(time.Second / 2)
+		other.net.mend()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		got := strings.Join(events, ", ")
+		mu.Unlock()
+		if want := "requested cold need 200 true, adopted true epoch 0 10h0m0s, denied reserve, adopted false epoch 0 10h0m0s, redis false, redis true"; got != want {
+			f.t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
+}
