@@ -513,6 +513,23 @@ func TestRolloverCarriesTheUnanswered(t *testing.T) {
 	})
 }
 
+// Without a lease, whoever asks before the first answer is let in: nobody knows
+// yet how little there is. One at a time, the second one knows.
+func TestWithoutALease(t *testing.T) {
+	bubble(t, &quota.Options{Enforced: true}, func(t *testing.T, b *book) {
+		for i := range 60 {
+			if _, denied := b.admit(quota.Need); denied != nil {
+				t.Fatalf("attempt %d, before any answer: got %v, want it to be let in", i, denied)
+			}
+		}
+		b.m.FlushAll()
+		b.spend(quota.Need, "42/0")
+		if _, denied := b.admit(quota.Need); denied == nil {
+			t.Error("one at a time, the second was let in after the first had told that nothing is left")
+		}
+	})
+}
+
 func TestLossOfTheState(t *testing.T) {
 	bubble(t, &quota.Options{Enforced: true}, func(t *testing.T, b *book) {
 		b.spend(quota.Need, "42/0")
