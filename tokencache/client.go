@@ -31,7 +31,6 @@ type client struct {
 	blocks    map[quota.Scope]block
 	accounts  []account // of requests that Redis could not be told of yet
 	outage    outage
-	ref       reference
 }
 
 // A block is this replica's own copy of what is blocked: losing the fleet's
@@ -40,19 +39,6 @@ type block struct {
 	quota.Blocked
 	until time.Time
 }
-
-// A reference relates the clock of Redis to this host's monotonic one: Redis
-// showed now at some moment after at.
-type reference struct {
-	now int64
-	at  time.Time
-}
-
-// redisNow estimates what the clock of Redis shows, never too early.
-func (r reference) redisNow() int64 { return r.now + time.Since(r.at).Milliseconds() }
-
-// fresh reports whether the two clocks cannot have run apart by much yet.
-func (r reference) fresh() bool { return r.now > 0 && time.Since(r.at) < 10*time.Minute }
 
 func newClient(c *Cache, names keys.Client, label string) *client {
 	return &client{

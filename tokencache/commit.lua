@@ -5,7 +5,7 @@
 -- a token that the fleet has paid for is worth keeping, whoever brings it.
 --
 -- KEYS  1 token   2 epoch
--- ARGV  1 epoch   2 expires, ms by the clock of Redis   3 sealed   4 channel   5 message   6 life of the epoch, ms
+-- ARGV  1 epoch   2 expires, ms by the clock of Redis   3 sealed   4 channel   5 id of the token   6 life of the epoch, ms
 --       7 a sealed record that is known to be damaged, and counts as none; '' if there is none
 --       8 the largest record there can be, bytes
 -- Reply 'stored', 'same' if it was there already, 'older' if a newer one is, 'outdated' if its epoch is over
@@ -34,5 +34,7 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[2])
 if epoch > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[6]) end
 -- Last, and without raising: an account that may not publish has stored it all
 -- the same.
-redis.pcall('PUBLISH', ARGV[4], ARGV[5])
+local time = redis.call('TIME')
+local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+redis.pcall('PUBLISH', ARGV[4], table.concat({ 'token', ARGV[5], ARGV[1], ARGV[2], now, ARGV[3] }, ' '))
 return 'stored'

@@ -11,6 +11,9 @@ import (
 type listener struct {
 	messages chan []byte // closed when the subscription has broken
 	close    func()
+
+	opened time.Time // before it was asked for, by this host's monotonic clock
+	rested bool      // somebody has waited with it, and nothing came of it yet
 }
 
 // listen subscribes, and returns when the subscription stands: whatever is
@@ -19,6 +22,7 @@ type listener struct {
 // The messages are read here and not through PubSub.Channel, which sends a PING
 // every three seconds and waits for no answer to it.
 func (c *client) listen(ctx context.Context) (*listener, error) {
+	opened := time.Now()
 	sub, err := call(ctx, c.cache, func(ctx context.Context) (*redis.PubSub, error) {
 		sub := c.cache.rdb.Subscribe(ctx, c.names.News)
 		if _, err := sub.Receive(ctx); err != nil {
@@ -35,7 +39,7 @@ func (c *client) listen(ctx context.Context) (*listener, error) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	reading, cancel := context.WithCancel(ctx)
-	l := &listener{messages: make(chan []byte, 16), close: func() {
+	l := &listener{messages: make(chan []byte, 16), opened: opened, close: func() {
 		cancel()
 		// This ends the read below. It waits for the client's own lock, which
 		// may be held while it dials: so it is bounded like any call.

@@ -22,8 +22,14 @@ import (
 // the ear of the flight: the subscription to news, which is opened when a
 // caller has to wait, and stays open until the flight is over.
 func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *listener {
-	// Look. Mostly, this is all: somebody else has renewed.
 	heard := ear != nil // before the look, so nothing can be missed after it
+	if len(batch) == 1 && c.cold(batch[0]) && !(heard && ear.rested) {
+		if next, done := c.coldRound(ctx, batch[0], ear); done {
+			return next
+		}
+	}
+
+	// Look. Mostly, this is all: somebody else has renewed.
 	views, err := c.look(ctx, batch...)
 	if err != nil {
 		c.away(ctx, batch, err)
@@ -44,20 +50,47 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 	if left := views[0].lease; left > 0 && left <= c.cache.terms.lease {
 		return c.standBy(ctx, todo, left, ear, heard)
 	}
+	return c.try(ctx, todo, ear)
+}
 
-	// The lease is free, as far as that look can tell. Whoever has to wait if
-	// another replica is faster, listens before trying: the holder tells when
-	// it is done, and that is then heard.
+// coldRound is the first round of a replica that has no token, when a whole fleet
+// starts at once. Then there is nothing to see but whether somebody is asking
+// already, which is one command where a look is six. It reports whether that
+// was all.
+func (c *client) coldRound(ctx context.Context, s *Source, ear *listener) (*listener, bool) {
+	seen, err := c.glimpse(ctx, s)
+	if err != nil {
+		c.away(ctx, []*Source{s}, err)
+		return ear, true
+	}
+	c.back(ctx)
+	switch {
+	case seen.record:
+		return ear, false
+	case ear == nil:
+		// Listen before waiting or trying, and see again after: the holder tells
+		// when it is done, and then that is heard.
+		ear, err = c.listen(ctx)
+		return ear, err == nil
+	case seen.lease:
+		return c.standBy(ctx, []*Source{s}, c.cache.terms.lease, ear, true), true
+	default:
+		return c.try(ctx, []*Source{s}, ear), true
+	}
+}
+
+// try takes the lease and asks, or waits for whoever was faster.
+func (c *client) try(ctx context.Context, todo []*Source, ear *listener) *listener {
 	if ear == nil && c.anyWaits(todo) {
 		ear, _ = c.listen(ctx) // deaf, it looks more often
-		heard = ear != nil
 	}
-	err = c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
+	err := c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
 		c.spend(ctx, lease, todo)
 		return nil
 	})
 	if held, ok := errors.AsType[*lock.HeldError](err); ok {
-		return c.standBy(ctx, todo, held.Left, ear, heard)
+		// The ear was open before, and the holder has yet to say that it is done.
+		return c.standBy(ctx, todo, held.Left, ear, ear != nil)
 	}
 	if err != nil {
 		c.away(ctx, todo, redisError(err))
@@ -72,7 +105,6 @@ func (s *Source) take(ctx context.Context, v view) bool {
 	c := s.client
 	c.learn(v.blocked)
 	c.mu.Lock()
-	c.ref = reference{v.now, v.at}
 	mine, adopted := s.merge(v)
 	problem := v.problem
 	c.mu.Unlock()
@@ -124,6 +156,13 @@ func (c *client) note(denied *quota.DeniedError) {
 	if denied.Priority == quota.Need && (denied.Count > 0 || denied.Reason == quota.Spent) {
 		c.learn([]quota.Blocked{{Scope: denied.Scope, Reason: denied.Reason, Left: denied.RetryIn, Count: denied.Count}})
 	}
+}
+
+// cold reports whether s has no token, and callers that wait for one.
+func (c *client) cold(s *Source) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.valid() == nil && s.waiting > 0
 }
 
 // anyWaits reports whether a caller waits for one of the sources.

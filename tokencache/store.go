@@ -126,6 +126,18 @@ func (v *view) decodeRecord(s *Source, epoch, expires string, sealed []byte) {
 	}
 }
 
+// A glimpse is what can be seen in one command.
+type glimpse struct{ record, lease bool }
+
+// glimpse asks Redis whether there is a record, and whether the lease is held.
+// EXISTS counts a key as often as it is named, so its answer tells both.
+func (c *client) glimpse(ctx context.Context, s *Source) (glimpse, error) {
+	n, err := call(ctx, c.cache, func(ctx context.Context) (int64, error) {
+		return c.cache.rdb.Exists(ctx, c.names.Lock, s.key, s.key).Result()
+	})
+	return glimpse{record: n >= 2, lease: n%2 == 1}, err
+}
+
 // commit merges r into what the fleet has, and tells those who listen. It
 // returns one of the words of commit.lua.
 func (s *Source) commit(ctx context.Context, r record, spoilt []byte) (string, error) {
@@ -136,7 +148,7 @@ func (s *Source) commit(ctx context.Context, r record, spoilt []byte) (string, e
 	c := s.client
 	return call(ctx, c.cache, func(ctx context.Context) (string, error) {
 		return commitScript.Eval(ctx, c.cache.rdb, []string{s.key, s.epochKey},
-			r.epoch, r.expires, sealed, c.names.News, tokenNews(s.id, r, sealed), epochLife.Milliseconds(), spoilt, maxSealed).Text()
+			r.epoch, r.expires, sealed, c.names.News, s.id, epochLife.Milliseconds(), spoilt, maxSealed).Text()
 	})
 }
 
@@ -149,19 +161,17 @@ func expiry(now int64, seen, sent time.Time, life time.Duration) int64 {
 
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// tokenNews is the message that carries a record to those who wait for it, and
-// lookNews the one that says: look yourselves. A message is a hint. Whoever
-// misses it finds out a little later.
-func tokenNews(id string, r record, sealed []byte) []byte {
-	return fmt.Appendf(nil, "token %s %d %d %s", id, r.epoch, r.expires, sealed)
-}
-
+// lookNews is the message that says: look yourselves. The other kind carries a
+// record, to those who wait for it: "token <id> <epoch> <expires> <now> <sealed>",
+// made by commit.lua. A message is a hint. Whoever misses it finds out a little
+// later.
 const lookNews = "look"
 
 // news is a parsed message. Its id is empty if it says to look.
 type news struct {
 	id             string
 	epoch, expires string
+	now            int64 // what the clock of Redis showed
 	sealed         []byte
 }
 
@@ -169,9 +179,13 @@ func parseNews(message []byte) (news, bool) {
 	if string(message) == lookNews {
 		return news{}, true
 	}
-	fields := bytes.SplitN(message, []byte(" "), 5)
-	if len(fields) != 5 || string(fields[0]) != "token" || len(fields[1]) == 0 || len(message) > 2*maxSealed {
+	fields := bytes.SplitN(message, []byte(" "), 6)
+	if len(fields) != 6 || string(fields[0]) != "token" || len(fields[1]) == 0 || len(message) > 2*maxSealed {
 		return news{}, false
 	}
-	return news{id: string(fields[1]), epoch: string(fields[2]), expires: string(fields[3]), sealed: fields[4]}, true
+	now, err := strconv.ParseInt(string(fields[4]), 10, 64)
+	if err != nil || now <= 0 {
+		return news{}, false
+	}
+	return news{id: string(fields[1]), epoch: string(fields[2]), expires: string(fields[3]), now: now, sealed: fields[5]}, true
 }

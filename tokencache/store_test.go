@@ -321,15 +321,14 @@ func FuzzParseNews(f *testing.F) {
 	f.Cleanup(func() { _ = rdb.Close() })
 	s := newTestSource(f, rdb)
 	f.Add([]byte("look"))
-	f.Add(tokenNews(s.id, testRecord(1, 2), []byte("sealed")))
-	f.Add([]byte("token  1 2 "))
+	f.Add([]byte("token " + s.id + " 1 2 1700000000000 sealed"))
+	f.Add([]byte("token  1 2 3 "))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		n, ok := parseNews(message)
 		if ok && n.id != "" && len(n.sealed) > 2*maxSealed {
 			t.Errorf("of %d bytes: got %d sealed", len(message), len(n.sealed))
 		}
-		s.client.ref = reference{time.Now().UnixMilli(), time.Now()}
-		s.client.hear(message)
+		s.client.hear(message, time.Now())
 		if s.held.Load() != nil {
 			t.Errorf("adopted something from %q", message)
 		}
@@ -337,16 +336,15 @@ func FuzzParseNews(f *testing.F) {
 }
 
 func TestNews(t *testing.T) {
-	r := testRecord(3, 1700000000000)
 	sealed := []byte("sealed with blanks \x00 and\nall")
-	n, ok := parseNews(tokenNews("id", r, sealed))
-	if !ok || n.id != "id" || n.epoch != "3" || n.expires != "1700000000000" || !bytes.Equal(n.sealed, sealed) {
+	n, ok := parseNews(append([]byte("token id 3 1700000000000 1690000000000 "), sealed...))
+	if !ok || n.id != "id" || n.epoch != "3" || n.expires != "1700000000000" || n.now != 1690000000000 || !bytes.Equal(n.sealed, sealed) {
 		t.Errorf("got %+v, %v", n, ok)
 	}
 	if n, ok := parseNews([]byte(lookNews)); !ok || n.id != "" {
 		t.Errorf("look: got %+v, %v", n, ok)
 	}
-	for _, bad := range []string{"", "token", "token id 1 2", "Look", "tok id 1 2 x", "token  1 2 x"} {
+	for _, bad := range []string{"", "token", "token id 1 2", "token id 1 2 3", "Look", "tok id 1 2 3 x", "token  1 2 3 x", "token id 1 2 x x", "token id 1 2 0 x"} {
 		if n, ok := parseNews([]byte(bad)); ok {
 			t.Errorf("%q: got %+v", bad, n)
 		}

@@ -31,11 +31,10 @@ func (c *client) standBy(ctx context.Context, todo []*Source, left time.Duration
 		return ear
 	}
 	if ear == nil {
-		ear, _ = c.listen(ctx)
-	}
-	if ear == nil { // deaf
-		c.pause(ctx, min(turn, pollUnheard), nil)
-		return nil
+		if ear, _ = c.listen(ctx); ear == nil { // deaf
+			c.pause(ctx, min(turn, pollUnheard), nil)
+			return nil
+		}
 	}
 	if !heard {
 		return ear // what was published before it stood open has to be seen
@@ -44,6 +43,7 @@ func (c *client) standBy(ctx context.Context, todo []*Source, left time.Duration
 		ear.close()
 		return nil
 	}
+	ear.rested = true
 	return ear
 }
 
@@ -62,7 +62,7 @@ func (c *client) pause(ctx context.Context, d time.Duration, ear *listener) bool
 			if !ok {
 				return false
 			}
-			if c.hear(message) || !c.anyDue() {
+			if c.hear(message, ear.opened) || !c.anyDue() {
 				return true
 			}
 		case <-c.poke:
@@ -82,8 +82,9 @@ func (c *client) anyDue() bool {
 	return slices.ContainsFunc(c.sources, func(s *Source) bool { return !s.at.IsZero() && !s.at.After(now) })
 }
 
-// hear takes in a message, and reports whether it says to look.
-func (c *client) hear(message []byte) bool {
+// hear takes in a message that was published after a moment, and reports whether
+// it says to look.
+func (c *client) hear(message []byte, after time.Time) bool {
 	n, ok := parseNews(message)
 	if !ok {
 		return false
@@ -92,45 +93,36 @@ func (c *client) hear(message []byte) bool {
 		return true
 	}
 	c.mu.Lock()
-	sources := make([]*Source, 0, 1)
-	for _, s := range c.sources {
-		if s.id == n.id {
-			sources = append(sources, s)
-		}
-	}
-	ref := c.ref
+	sources := slices.DeleteFunc(slices.Clone(c.sources), func(s *Source) bool { return s.id != n.id })
 	c.mu.Unlock()
 	for _, s := range sources {
-		s.hear(n, ref)
+		s.hear(n, after)
 	}
 	return false
 }
 
-// hear adopts the record that a message carries. The message tells when the
-// token expires by the clock of Redis, and not how long it lives yet: a process
-// may have been stopped before it read this. If it is long since this replica
-// has looked at that clock, it looks.
-func (s *Source) hear(n news, ref reference) {
+// hear adopts the record that a message carries. The message says what the clock
+// of Redis showed when it was published; how long ago that is, nobody knows, for
+// the process may have been stopped before it read this. But it was after the
+// ear was opened, so the token lives as long as is left, counted from then. If
+// that gives too much away, as with an ear that is open always, the replica
+// looks instead.
+func (s *Source) hear(n news, after time.Time) {
 	c := s.client
-	if !ref.fresh() {
-		c.mu.Lock()
-		if s.valid() != nil || s.waiting > 0 {
-			s.schedule(rand.N(time.Second))
-		}
-		c.mu.Unlock()
-		return
-	}
-	heard := time.Now()
-	v := view{glance: glance{at: heard, seen: heard, now: ref.redisNow()}}
+	v := view{glance: glance{at: after, seen: after, now: n.now}}
 	v.decodeRecord(s, n.epoch, n.expires, n.sealed)
+	late := time.Since(after) > pollHeard+c.cache.terms.lease
+
 	c.mu.Lock()
-	if v.record == nil || v.record.epoch < s.floor {
-		c.mu.Unlock()
-		return
-	}
-	h := s.valid()
 	var adopted *held
-	if h == nil || v.record.order(h.record) > 0 {
+	h := s.valid()
+	switch {
+	case v.record == nil || v.record.epoch < s.floor || h != nil && v.record.order(h.record) <= 0:
+	case late:
+		if h != nil || s.waiting > 0 {
+			s.schedule(rand.N(100 * time.Millisecond)) // not all at once
+		}
+	default:
 		_, adopted = s.merge(v)
 	}
 	c.mu.Unlock()
@@ -168,7 +160,7 @@ func (c *client) follow() {
 			select {
 			case message, open = <-ear.messages:
 				if open {
-					c.hear(message)
+					c.hear(message, ear.opened)
 				}
 			case <-ctx.Done():
 				open = false
