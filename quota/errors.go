@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,7 +58,15 @@ func (e *DeniedError) Cause() string {
 	case QuotaExceeded:
 		return fmt.Sprintf("the server refused the %s: quota exceeded", e.Scope.Kind())
 	}
-	return fmt.Sprintf("the %s is blocked: %s", e.Scope.Kind(), e.Reason)
+	verb := "is"
+	if strings.HasSuffix(e.Scope.Kind(), "s") {
+		verb = "are"
+	}
+	times := ""
+	if e.Count > 1 {
+		times = fmt.Sprintf(", %d times in a row", e.Count)
+	}
+	return fmt.Sprintf("the %s %s blocked after a failed request (%s%s)", e.Scope.Kind(), verb, e.Reason, times)
 }
 
 // Is reports whether target is [ErrDenied].

@@ -62,7 +62,7 @@ func (s State) Find(scope Scope, bucket string) (Window, bool) {
 // decodeState reads the reply of peek.lua, received when this host's clock
 // showed at. Fields that cannot be read are left out, as the scripts do.
 func decodeState(reply []string, at time.Time) (State, error) {
-	var s State
+	s := State{Windows: []Window{}, Blocks: []Blocked{}} // for JSON, an empty list is not null
 	if len(reply)%2 != 1 {
 		return s, fmt.Errorf("quota: peek: reply of %d fields is not one of peek.lua", len(reply))
 	}

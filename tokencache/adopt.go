@@ -36,6 +36,7 @@ func (s *Source) adopt(r record, left time.Duration, since time.Time, requested 
 		h.late = 1 + rand.N(max(cache.terms.spread(r.ttl()), 1))
 	}
 	h.look = h.plan.renew + h.late
+	h.shared.Store(!requested || same && old.shared.Load())
 	s.held.Store(h)
 	if same { // measured anew, and nothing else is new
 		return h

@@ -1,14 +1,11 @@
 package tokencache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,99 +16,6 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
 	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
 )
-
-// The defaults of Options.
-const (
-	DefaultPrefix         = "fleettoken"
-	DefaultRequestTimeout = 10 * time.Second
-	DefaultRedisTimeout   = time.Second
-	DefaultMaxWait        = 30 * time.Second
-)
-
-// Options configures a Cache. A nil *Options is ready for use. All replicas of
-// a fleet should have the same ones, but for Replica and what observes.
-type Options struct {
-	// Prefix begins the name of every key in Redis. Empty means DefaultPrefix.
-	Prefix string
-
-	// Replica names this process in the lease and the journal, for people.
-	// Empty means the host's name; an id of the process is added.
-	Replica string
-
-	// RenewBefore is how long before its expiry a token is renewed. Zero means
-	// an hour, and a quarter of the lifetime of tokens that live less than four
-	// hours. Longer survives a longer outage of the token endpoint, and spends
-	// more of the quota.
-	RenewBefore time.Duration
-
-	// RequestTimeout bounds a token request. Zero means DefaultRequestTimeout.
-	// The lease lasts twice as long, so that is how long a renewer that dies
-	// holds up the others; a token that is still valid is served meanwhile.
-	RequestTimeout time.Duration
-
-	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout.
-	RedisTimeout time.Duration
-
-	// MaxWait is how long a caller without a deadline waits for a moment that
-	// is known to come, such as the end of a block. A caller with a deadline
-	// waits until then. Beyond it the caller gets an error at once, which names
-	// the moment. Zero means DefaultMaxWait.
-	MaxWait time.Duration
-
-	// SealKeys are the keys that the tokens in Redis are sealed with, 32 random
-	// bytes each. The first seals, all of them open, so that keys can be
-	// rotated: add the new one at the end everywhere, then move it to the front
-	// everywhere, then remove the old one. None means a key derived from the
-	// client secret; then a new secret comes with a new record, and whoever may
-	// ask for a token may read the one that is there. A secret that can be
-	// guessed can be guessed from a copy of Redis: give keys if yours may be.
-	SealKeys [][]byte
-
-	// Transport sends token requests, such as through a proxy or with a
-	// certificate authority of one's own. Nil means HTTPS over a connection
-	// that is used once. It must not repeat a request, as each may cost a token.
-	Transport http.RoundTripper
-
-	// InsecureLoopback lets token URLs and APIs be plain http, if their host is
-	// a loopback address. It is for tests.
-	InsecureLoopback bool
-
-	// EnforcedQuota says that the server is known to refuse what exceeds the
-	// quota. Zero means that it is found out, at the price of one refused
-	// request a week if the quota is spent; see quota.Options.
-	EnforcedQuota bool
-
-	// Direct lets a replica without a valid token ask the token endpoint itself
-	// while Redis is away. Nil means that it does not: then Token fails at once.
-	// It risks that every replica of the fleet asks, each within its budget.
-	Direct *Direct
-
-	// Listen keeps one connection per client open for news, so that a renewal
-	// or rotation by another replica arrives at once, also while nobody waits.
-	// It costs Redis a connection per replica, and no command but the look that
-	// follows the news, which there would be anyway. Zero means that a replica
-	// looks when renewal is due or the API refuses the token, and listens only
-	// while a caller waits.
-	Listen bool
-
-	// Logger is told when something changes, and never of a token or a secret.
-	// Nil means silence.
-	Logger *slog.Logger
-
-	// Trace is told what happens. Nil means nobody is.
-	Trace *Trace
-}
-
-// Direct is the budget for token requests past Redis.
-type Direct struct {
-	// Requests is how many of them one replica may send in an hour. Zero means
-	// one.
-	Requests int
-
-	// Spread is the time within which a replica starts to ask, at random, so
-	// that a fleet does not ask as one. Zero means ten seconds.
-	Spread time.Duration
-}
 
 // A Cache shares tokens through Redis. It is safe for concurrent use.
 type Cache struct {
@@ -144,65 +48,18 @@ func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
 		return nil, errors.New("tokencache: no Redis client: give one, such as NewRedisClient makes")
 	}
 	c := &Cache{rdb: rdb, wall: time.Now, clients: make(map[string]*client), sources: make(map[string]*Source)}
-	if opts != nil {
-		c.opts = *opts
+	var err error
+	if c.opts, c.ring, err = opts.complete(); err != nil {
+		return nil, fmt.Errorf("tokencache: %w", err)
 	}
-	if err := c.complete(); err != nil {
+	c.redisTimeout, c.rt = c.opts.RedisTimeout, c.opts.Transport
+	c.terms = terms{renewBefore: c.opts.RenewBefore, request: c.opts.RequestTimeout, lease: 2 * c.opts.RequestTimeout}
+	c.locker, err = lock.New(rdb, &lock.Options{TTL: c.terms.lease, Timeout: c.redisTimeout, Replica: c.opts.Replica})
+	if err != nil {
 		return nil, fmt.Errorf("tokencache: %w", err)
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c, nil
-}
-
-func (c *Cache) complete() error {
-	o := &c.opts
-	for name, d := range map[string]time.Duration{
-		"RenewBefore": o.RenewBefore, "RequestTimeout": o.RequestTimeout, "RedisTimeout": o.RedisTimeout, "MaxWait": o.MaxWait,
-	} {
-		if d < 0 {
-			return fmt.Errorf("Options.%s is %v: it cannot be negative", name, d)
-		}
-	}
-	o.Prefix = cmp.Or(o.Prefix, DefaultPrefix)
-	if strings.ContainsAny(o.Prefix, "{} \n") {
-		return fmt.Errorf("Options.Prefix is %q: leave out braces and blanks, which would break the names of keys", o.Prefix)
-	}
-	o.RequestTimeout = cmp.Or(o.RequestTimeout, DefaultRequestTimeout)
-	if o.RequestTimeout < 500*time.Millisecond {
-		return fmt.Errorf("Options.RequestTimeout is %v: a lease lasts twice as long and needs a second at least", o.RequestTimeout)
-	}
-	c.redisTimeout = cmp.Or(o.RedisTimeout, DefaultRedisTimeout)
-	o.MaxWait = cmp.Or(o.MaxWait, DefaultMaxWait)
-	if o.Direct != nil {
-		direct := *o.Direct
-		if direct.Requests < 0 || direct.Spread < 0 {
-			return errors.New("Options.Direct has a negative field")
-		}
-		direct.Requests = cmp.Or(direct.Requests, 1)
-		direct.Spread = cmp.Or(direct.Spread, 10*time.Second)
-		o.Direct = &direct
-	}
-	for i, secret := range o.SealKeys {
-		key, err := seal.New(secret)
-		if err != nil {
-			return fmt.Errorf("Options.SealKeys[%d]: %w: make one with: openssl rand 32", i, err)
-		}
-		c.ring = append(c.ring, key)
-	}
-	o.SealKeys = nil // not needed any more, so not kept
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Trace == nil {
-		o.Trace = &Trace{}
-	}
-	if c.rt = o.Transport; c.rt == nil {
-		c.rt = endpointTransport()
-	}
-	c.terms = terms{renewBefore: o.RenewBefore, request: o.RequestTimeout, lease: 2 * o.RequestTimeout}
-	var err error
-	c.locker, err = lock.New(c.rdb, &lock.Options{TTL: c.terms.lease, Timeout: c.redisTimeout, Replica: o.Replica})
-	return err
 }
 
 // Source returns the fleet's token for cred. It does no I/O. Equal credentials

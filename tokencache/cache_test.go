@@ -105,7 +105,7 @@ func TestStatus(t *testing.T) {
 		if fleet == nil || fleet.By != a.cache.locker.ID() || fleet.Life != 10*time.Hour || (fleet.Age-time.Hour).Abs() > time.Second || fleet.Epoch != 0 {
 			f.t.Errorf("the fleet's token: got %+v", fleet)
 		}
-		if got := fleet.Expires.Sub(time.Now()); (got - fleet.Left).Abs() > time.Millisecond {
+		if got := time.Until(fleet.Expires); (got - fleet.Left).Abs() > time.Millisecond {
 			f.t.Errorf("it expires in %v and has %v left", got, fleet.Left)
 		}
 		if got := fleet.Expires.Sub(fleet.RenewFrom); got != time.Hour {
@@ -303,7 +303,7 @@ func TestTokenSource(t *testing.T) {
 			f.t.Fatalf("got %v, %v", first != nil, err)
 		}
 		shared, _ := s.Token(f.t.Context())
-		if shared.Expiry.Sub(time.Now()) < 23*time.Hour || shared.Extra("expires_in") != 86400.0 {
+		if time.Until(shared.Expiry) < 23*time.Hour || shared.Extra("expires_in") != 86400.0 {
 			f.t.Errorf("the shared token expires at %v, and has expires_in %v", shared.Expiry, shared.Extra("expires_in"))
 		}
 		if err := s.Rotate(f.t.Context()); err != nil {

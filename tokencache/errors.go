@@ -50,18 +50,19 @@ type Error struct {
 // Error says it in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("tokencache: ")
-	switch e.Op {
-	case "token":
-		fmt.Fprintf(&b, "no token for client %s", e.Client)
-	default:
-		fmt.Fprintf(&b, "%s: the token of client %s was not replaced", e.Op, e.Client)
+	if e.Op == "token" {
+		fmt.Fprintf(&b, "tokencache: no token for client %s", e.Client)
+	} else {
+		fmt.Fprintf(&b, "tokencache: %s: the token of client %s", e.Op, e.Client)
 	}
 	if e.Audience != "" {
 		fmt.Fprintf(&b, ", audience %q", e.Audience)
 	}
+	if e.Op != "token" {
+		b.WriteString(", was not replaced")
+	}
 	if !e.ValidUntil.IsZero() {
-		fmt.Fprintf(&b, ", which is valid until %s", clock(e.ValidUntil))
+		fmt.Fprintf(&b, " and is valid until %s", e.ValidUntil.UTC().Format("2006-01-02 15:04:05Z"))
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)
 	return b.String()

@@ -150,6 +150,9 @@ func TestRotate(t *testing.T) {
 				f.t.Fatal(err)
 			}
 			f.want(2)
+			if status, err := f.replicas[0].source.Status(f.t.Context()); err != nil || status.Fleet == nil || status.Fleet.Epoch != 1 {
+				f.t.Errorf("when Rotate returns, the fleet has %+v, %v, want epoch 1", status.Fleet, err)
+			}
 			time.Sleep(time.Second)
 			if newcomer := f.start(1)[0]; f.token(newcomer) == old {
 				f.t.Error("a newcomer adopted the token that was rotated away")

@@ -26,6 +26,7 @@ type held struct {
 	checked atomic.Int64 // the age at which both clocks were last compared
 	used    atomic.Bool  // somebody has asked for it
 	noticed atomic.Bool  // somebody has seen that it wants attention
+	shared  atomic.Bool  // the fleet has it
 }
 
 // String tells nothing of the token.

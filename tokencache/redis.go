@@ -66,7 +66,8 @@ func redisKind(err error) RedisKind {
 	}
 	text := err.Error()
 	for _, sign := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "unknown command", "CROSSSLOT", "MOVED ", "DENIED ", "no such host",
-		"invalid password", "invalid username-password", "DB index is out of range", "first record does not look like a TLS handshake"} {
+		"invalid password", "invalid username-password", "DB index is out of range", "first record does not look like a TLS handshake",
+		"cluster support disabled", "unauthenticated", "HTTP/1."} {
 		if strings.Contains(text, sign) {
 			return RedisConfiguration
 		}
@@ -125,6 +126,7 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 	if c.stuck.Load() >= maxStuck {
 		return none, redisError(errors.New("earlier calls have not returned yet"))
 	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.redisTimeout)
 	type result struct {
 		value T
@@ -149,6 +151,9 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		default:
 			if !alone.Swap(true) {
 				c.stuck.Add(1)
+			}
+			if caller.Err() != nil {
+				r.err = fmt.Errorf("no answer yet when the caller left: %w", context.Cause(caller))
 			}
 		}
 	}

@@ -121,6 +121,7 @@ func (s *Source) take(ctx context.Context, v view) bool {
 	}
 	if mine != nil { // the fleet has lost it, or has an older one
 		if _, err := s.commit(ctx, mine.record, v.spoilt); err == nil {
+			mine.shared.Store(true)
 			c.log(slog.LevelInfo, "gave the fleet back its token", slog.String("token", s.id))
 		}
 	}
@@ -270,9 +271,12 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		c.mu.Unlock()
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if stored == "older" || stored == "outdated" { // the lease was broken, and another one was faster
-		c.mu.Lock()
 		s.schedule(0)
-		c.mu.Unlock()
+		return
 	}
+	h.shared.Store(true)
+	s.tell()
 }

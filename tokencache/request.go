@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -21,14 +23,14 @@ const maxResponse = 64 << 10
 // endpointTransport returns the transport for token requests. It is used once
 // in hours, so a kept connection would always be a dead one; and on a fresh
 // connection over HTTP/1.1, net/http never sends a request twice.
-func endpointTransport() *http.Transport {
+func endpointTransport(roots *x509.CertPool) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		DisableKeepAlives:      true,
 		DisableCompression:     true, // a small answer, and no bomb
 		MaxResponseHeaderBytes: 64 << 10,
@@ -75,9 +77,7 @@ func (c Credentials) request(ctx context.Context, rt http.RoundTripper) answer {
 
 func (c Credentials) newRequest(ctx context.Context) (*http.Request, error) {
 	fields := url.Values{"grant_type": {"client_credentials"}}
-	for name, values := range c.Params {
-		fields[name] = values
-	}
+	maps.Copy(fields, c.Params)
 	if c.Encoding != FormBasic {
 		fields.Set("client_id", c.ClientID)
 		fields.Set("client_secret", c.ClientSecret)

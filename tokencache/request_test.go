@@ -194,7 +194,7 @@ func TestFromOAuth2(t *testing.T) {
 	if got := FromOAuth2(conf).Encoding; got != FormBasic {
 		t.Errorf("AuthStyleInHeader: got encoding %d, want FormBasic", got)
 	}
-	if got := FromOAuth2(&clientcredentials.Config{}); got.Params != nil && len(got.Params) != 0 {
+	if got := FromOAuth2(&clientcredentials.Config{}); len(got.Params) != 0 {
 		t.Errorf("of nothing: got %v", got.Params)
 	}
 }

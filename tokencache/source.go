@@ -42,19 +42,6 @@ type Source struct {
 	floor    int64         // the lowest epoch that may be adopted, when last looked at
 }
 
-// A failure answers all callers until a moment, when the next attempt is due.
-type failure struct {
-	err   error
-	until time.Time
-	hope  time.Time // if that attempt needs luck, when one is due that does not
-	final bool      // nobody should wait, even if there is time
-}
-
-// hopeless reports whether waiting until limit is in vain.
-func (f *failure) hopeless(limit time.Time) bool {
-	return f.final || f.until.After(limit) || f.hope.After(limit)
-}
-
 func newSource(c *client, cred Credentials, ring seal.Ring, id string) *Source {
 	s := &Source{
 		client: c, cred: cred, ring: ring, id: id,
@@ -179,6 +166,9 @@ func (s *Source) Rotate(ctx context.Context) error {
 	if err := s.replaced(ctx, h); err != nil {
 		return s.fail("rotate", err)
 	}
+	if err := s.wait(ctx, func() (bool, *failure) { return s.held.Load().shared.Load(), s.refusal }); err != nil {
+		return s.fail("rotate", err)
+	}
 	return nil
 }
 
@@ -188,116 +178,6 @@ func (s *Source) String() string { return "source of " + s.cred.String() }
 // Format prints String, whatever the verb.
 func (s *Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// serve returns the token in memory if it is valid by both clocks, and notes
-// that it is in use.
-func (s *Source) serve() *held {
-	h := s.held.Load()
-	if h == nil {
-		return nil
-	}
-	if !h.used.Load() {
-		h.used.Store(true)
-	}
-	wall := s.client.cache.wall()
-	age := h.age(wall)
-	if (age >= h.look || h.drifted(wall)) && !h.noticed.Swap(true) {
-		s.client.mu.Lock()
-		if s.at.IsZero() || h.drifted(wall) {
-			s.schedule(0)
-		}
-		s.client.mu.Unlock()
-	}
-	if age >= h.plan.expire {
-		return nil
-	}
-	return h
-}
-
-// obtain returns a valid token, and waits for one if need be.
-func (s *Source) obtain(ctx context.Context) (*held, error) {
-	h := s.serve()
-	if h != nil {
-		return h, nil
-	}
-	err := s.wait(ctx, func() (bool, *failure) {
-		if h = s.valid(); h != nil {
-			h.used.Store(true)
-		}
-		return h != nil, s.failure
-	})
-	return h, err
-}
-
-// replaced waits until s holds another token than h, which is unwanted.
-func (s *Source) replaced(ctx context.Context, h *held) error {
-	return s.wait(ctx, func() (bool, *failure) { return !h.same(s.held.Load()), s.refusal })
-}
-
-// wait waits until done says so, or says that it fails, for as long as it makes
-// sense. It is called with client.mu held.
-func (s *Source) wait(ctx context.Context, done func() (bool, *failure)) error {
-	c := s.client
-	limit := time.Now().Add(c.cache.opts.MaxWait)
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = deadline
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.waiting++
-	defer func() { s.waiting-- }()
-	for {
-		ok, f := done()
-		if ok {
-			return nil
-		}
-		if c.cache.ctx.Err() != nil {
-			return ErrClosed
-		}
-		now := time.Now()
-		switch failing := f != nil && now.Before(f.until); {
-		case failing && f.hopeless(limit):
-			return f.err
-		case failing:
-			if s.at.IsZero() || s.at.After(f.until) {
-				s.scheduleAt(f.until)
-			}
-		case s.at.IsZero() || s.at.After(now):
-			s.schedule(0)
-		}
-		change := s.change
-		c.mu.Unlock()
-		var err error
-		select {
-		case <-change:
-		case <-c.cache.ctx.Done():
-		case <-ctx.Done():
-			err = fmt.Errorf("waiting for the fleet's token: %w", context.Cause(ctx))
-		}
-		c.mu.Lock()
-		if err != nil {
-			if ok, _ := done(); ok { // it came in the last moment
-				return nil
-			}
-			return err
-		}
-	}
-}
-
-// report notes that the API refused tok. It returns the token in memory if that
-// is tok, and nil if tok was replaced already.
-func (s *Source) report(tok *oauth2.Token) *held {
-	h := s.held.Load()
-	if tok == nil || h == nil || h.token.AccessToken != tok.AccessToken {
-		return nil
-	}
-	s.client.mu.Lock()
-	defer s.client.mu.Unlock()
-	if s.refusal == nil || !time.Now().Before(s.refusal.until) {
-		s.want(h, "rejected")
-	}
-	return h
-}
-
 // fail makes the error that callers see.
 func (s *Source) fail(op string, err error) error {
 	e := &Error{Op: op, Client: s.client.label, Audience: s.cred.Audience, Err: err}
@@ -305,94 +185,4 @@ func (s *Source) fail(op string, err error) error {
 		e.ValidUntil = h.token.Expiry
 	}
 	return e
-}
-
-// urgency is how badly s needs a token request, if it does.
-func (s *Source) urgency() quota.Priority {
-	s.client.mu.Lock()
-	defer s.client.mu.Unlock()
-	priority, _, _ := s.needs()
-	return priority
-}
-
-// What follows is called with client.mu held.
-
-// valid returns the token in memory if it is.
-func (s *Source) valid() *held {
-	if h := s.held.Load(); h != nil && h.age(s.client.cache.wall()) < h.plan.expire {
-		return h
-	}
-	return nil
-}
-
-// idle reports whether nobody would miss a new token: one is valid and nobody
-// asked for it in all its life, or none is and nobody waits for one.
-func (s *Source) idle() bool {
-	if h := s.valid(); h != nil {
-		return !h.used.Load() && s.unwanted == nil && h.record.expires > 0
-	}
-	return s.waiting == 0
-}
-
-// needs returns how badly s needs a token request now, and why.
-func (s *Source) needs() (quota.Priority, string, bool) {
-	h := s.valid()
-	if h == nil {
-		return quota.Need, "cold", s.waiting > 0
-	}
-	if h.same(s.unwanted) {
-		return quota.Forced, s.why, true
-	}
-	age := h.age(s.client.cache.wall())
-	if age < h.look {
-		return 0, "", false
-	}
-	priority, any := h.plan.need(age)
-	return priority, priority.String(), any
-}
-
-// want asks for another token than h.
-func (s *Source) want(h *held, why string) {
-	if !h.same(s.unwanted) && h.same(s.held.Load()) {
-		s.unwanted, s.why, s.refusal = h, why, nil
-		s.schedule(0)
-	}
-}
-
-// schedule asks for the flight's attention after d, and not earlier.
-func (s *Source) schedule(d time.Duration) { s.scheduleAt(time.Now().Add(max(d, 0))) }
-
-func (s *Source) scheduleAt(at time.Time) {
-	s.at = at
-	d := time.Until(at)
-	if d <= 0 {
-		if s.timer != nil {
-			s.timer.Stop()
-		}
-		s.client.wake()
-		return
-	}
-	if s.timer == nil {
-		s.timer = time.AfterFunc(d, func() {
-			s.client.mu.Lock()
-			defer s.client.mu.Unlock()
-			s.client.wake()
-		})
-		return
-	}
-	s.timer.Reset(d)
-}
-
-// rest asks for no attention.
-func (s *Source) rest() {
-	s.at = time.Time{}
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-}
-
-// tell wakes those who wait.
-func (s *Source) tell() {
-	close(s.change)
-	s.change = make(chan struct{})
 }

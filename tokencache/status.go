@@ -95,6 +95,9 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	status.Journal, err = call(ctx, c.cache, func(ctx context.Context) ([]quota.Entry, error) {
 		return c.ledger.Journal(ctx, journalShown)
 	})
+	if status.Journal == nil {
+		status.Journal = []quota.Entry{} // for JSON, an empty list is not null
+	}
 	return status, err
 }
 

@@ -1,0 +1,177 @@
+package tokencache
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+)
+
+// The defaults of Options.
+const (
+	DefaultPrefix         = "fleettoken"
+	DefaultRequestTimeout = 10 * time.Second
+	DefaultRedisTimeout   = time.Second
+	DefaultMaxWait        = 30 * time.Second
+)
+
+// Options configures a Cache. A nil *Options is ready for use. All replicas of
+// a fleet should have the same ones, but for Replica and what observes.
+type Options struct {
+	// Prefix begins the name of every key in Redis. Empty means DefaultPrefix.
+	Prefix string
+
+	// Replica names this process in the lease and the journal, for people.
+	// Empty means the host's name; an id of the process is added.
+	Replica string
+
+	// RenewBefore is how long before its expiry a token is renewed. Zero means
+	// an hour, and a quarter of the lifetime of tokens that live less than four
+	// hours. Longer survives a longer outage of the token endpoint, and spends
+	// more of the quota.
+	RenewBefore time.Duration
+
+	// RequestTimeout bounds a token request. Zero means DefaultRequestTimeout.
+	// The lease lasts twice as long, so that is how long a renewer that dies
+	// holds up the others; a token that is still valid is served meanwhile.
+	RequestTimeout time.Duration
+
+	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout.
+	RedisTimeout time.Duration
+
+	// MaxWait is how long a caller without a deadline waits for a moment that
+	// is known to come, such as the end of a block. A caller with a deadline
+	// waits until then. Beyond it the caller gets an error at once, which names
+	// the moment. Zero means DefaultMaxWait.
+	MaxWait time.Duration
+
+	// SealKeys are the keys that the tokens in Redis are sealed with, 32 random
+	// bytes each. The first seals, all of them open, so that keys can be
+	// rotated: add the new one at the end everywhere, then move it to the front
+	// everywhere, then remove the old one. None means a key derived from the
+	// client secret; then a new secret comes with a new record, and whoever may
+	// ask for a token may read the one that is there. A secret that can be
+	// guessed can be guessed from a copy of Redis: give keys if yours may be.
+	SealKeys [][]byte
+
+	// RootCAs are the certificate authorities that are trusted for token
+	// requests. Nil means those of the host. Not used if Transport is given.
+	RootCAs *x509.CertPool
+
+	// Transport sends token requests. Nil means HTTPS over a connection that is
+	// used once, and through the proxy that the environment names. Another one
+	// must not repeat a request, as each may cost a token.
+	Transport http.RoundTripper
+
+	// InsecureLoopback lets token URLs and APIs be plain http, if their host is
+	// a loopback address. It is for tests.
+	InsecureLoopback bool
+
+	// EnforcedQuota says that the server is known to refuse what exceeds the
+	// quota. Zero means that it is found out, at the price of one refused
+	// request a week if the quota is spent; see quota.Options.
+	EnforcedQuota bool
+
+	// Direct lets a replica without a valid token ask the token endpoint itself
+	// while Redis is away. Nil means that it does not: then Token fails at once.
+	// It risks that every replica of the fleet asks, each within its budget.
+	Direct *Direct
+
+	// Listen keeps one connection per client open for news, so that a renewal
+	// or rotation by another replica arrives at once, also while nobody waits.
+	// It costs Redis a connection per replica, and no command but the look that
+	// follows the news, which there would be anyway. Zero means that a replica
+	// looks when renewal is due or the API refuses the token, and listens only
+	// while a caller waits.
+	Listen bool
+
+	// Logger is told when something changes, and never of a token or a secret.
+	// Nil means silence.
+	Logger *slog.Logger
+
+	// Trace is told what happens. Nil means nobody is.
+	Trace *Trace
+}
+
+// Direct is the budget for token requests past Redis.
+type Direct struct {
+	// Requests is how many of them one replica may send in an hour. Zero means
+	// one.
+	Requests int
+
+	// Spread is the time within which a replica starts to ask, at random, so
+	// that a fleet does not ask as one. Zero means ten seconds.
+	Spread time.Duration
+}
+
+// complete returns a copy of the options with the defaults filled in, and the
+// keys made of them. The error tells all that is wrong with them.
+func (o *Options) complete() (Options, seal.Ring, error) {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	var errs []error
+	complain := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s %s", "Options."+field, fmt.Sprintf(format, args...)))
+	}
+	for _, d := range []struct {
+		field string
+		value *time.Duration
+		zero  time.Duration
+	}{
+		{"RenewBefore", &out.RenewBefore, 0},
+		{"RequestTimeout", &out.RequestTimeout, DefaultRequestTimeout},
+		{"RedisTimeout", &out.RedisTimeout, DefaultRedisTimeout},
+		{"MaxWait", &out.MaxWait, DefaultMaxWait},
+	} {
+		if *d.value < 0 {
+			complain(d.field, "is %v: it cannot be negative", *d.value)
+		}
+		*d.value = cmp.Or(*d.value, d.zero)
+	}
+	if out.RequestTimeout > 0 && out.RequestTimeout < minRequestTimeout {
+		complain("RequestTimeout", "is %v: give it %v or more, since a lease lasts twice as long and needs a second", out.RequestTimeout, minRequestTimeout)
+	}
+	out.Prefix = cmp.Or(out.Prefix, DefaultPrefix)
+	if strings.ContainsAny(out.Prefix, "{} \n") {
+		complain("Prefix", "is %q: leave out braces and blanks, which would break the names of keys", out.Prefix)
+	}
+	if out.Direct != nil {
+		direct := *out.Direct
+		if direct.Requests < 0 || direct.Spread < 0 {
+			complain("Direct", "has a negative field: zero means the default")
+		}
+		direct.Requests = cmp.Or(direct.Requests, 1)
+		direct.Spread = cmp.Or(direct.Spread, 10*time.Second)
+		out.Direct = &direct
+	}
+	var ring seal.Ring
+	for i, secret := range out.SealKeys {
+		key, err := seal.New(secret)
+		if err != nil {
+			complain(fmt.Sprintf("SealKeys[%d]", i), "is no key: %v: make one with: openssl rand 32", err)
+			continue
+		}
+		ring = append(ring, key)
+	}
+	out.SealKeys = nil // not needed any more, so not kept
+	if out.Transport == nil {
+		out.Transport = endpointTransport(out.RootCAs)
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.Trace == nil {
+		out.Trace = &Trace{}
+	}
+	return out, ring, errors.Join(errs...)
+}
+
+const minRequestTimeout = 500 * time.Millisecond
