@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+)
+
+// An app is one run of the command: what it was given, and where it speaks.
+// Nothing below main looks at the process itself, so a test can be one, too.
+type app struct {
+	env    map[string]string // the environment, the only place that settings and secrets come from
+	stdin  io.Reader
+	stdout io.Writer // the result and nothing else, so that it can be piped
+	stderr io.Writer // what there is to say about it, to people
+
+	flags struct { // of every command
+		preset  string
+		redis   string
+		timeout time.Duration
+	}
+	started bool // the command line was understood, and its command runs
+
+	voice   sync.Mutex // keeps the lines of several goroutines apart, and guards
+	secrets []string   // what is never said
+}
+
+// say tells people something, in lines that begin with the command's name and
+// end without a period, also if a server has written one.
+func (a *app) say(format string, args ...any) { a.speak("fleettoken: ", format, args) }
+
+// hint tells people what they can do about what was said last.
+func (a *app) hint(format string, args ...any) { a.speak("hint: ", format, args) }
+
+// hide keeps a secret from being said, in case that somebody who was told it,
+// such as a server, repeats it in an error.
+func (a *app) hide(secrets ...string) {
+	a.voice.Lock()
+	defer a.voice.Unlock()
+	for _, secret := range secrets {
+		if len(secret) >= 4 { // to look for less would black out words
+			a.secrets = append(a.secrets, secret)
+		}
+	}
+}
+
+func (a *app) speak(prefix, format string, args []any) {
+	a.voice.Lock()
+	defer a.voice.Unlock()
+	text := fmt.Sprintf(format, args...)
+	for _, secret := range a.secrets {
+		text = strings.ReplaceAll(text, secret, "[secret]")
+	}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		out.WriteString(prefix + printable(strings.TrimRight(line, "., \n")) + "\n")
+	}
+	_, _ = io.WriteString(a.stderr, out.String()) // there is nobody left to tell
+}
+
+// printable takes the control characters out of what others have written, such
+// as a server: a terminal would obey them.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}

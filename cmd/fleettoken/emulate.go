@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+const emulateHelp = `emulate serves an Auth0-like token endpoint, and a small API below /api/ that
+accepts its tokens, over HTTPS until it is interrupted. It is for trying things
+out, for tests, and for docker compose: its tokens are worth nothing elsewhere.
+
+It knows one client, with the secret in FLEETTOKEN_CLIENT_SECRET or in the file
+that FLEETTOKEN_CLIENT_SECRET_FILE names. Any text will do.
+
+Each start makes a certificate authority of its own, which --ca-out writes to a
+file for those who shall trust it. What they need to know is printed on the
+standard output, once it serves. Each token request is a line on the standard
+error.`
+
+const emulateExample = `  $ export FLEETTOKEN_CLIENT_ID=me FLEETTOKEN_CLIENT_SECRET=anything
+  $ fleettoken emulate --ca-out ca.pem --ttl 10m --per-hour 42
+  FLEETTOKEN_TOKEN_URL=https://127.0.0.1:8443/oauth/token
+  FLEETTOKEN_CLIENT_ID=me
+  FLEETTOKEN_CA_FILE=/home/me/ca.pem`
+
+type emulateFlags struct {
+	auth0test.Config
+	address, caOut string
+	check          bool
+}
+
+func newEmulateCommand(a *app) *cobra.Command {
+	var flags emulateFlags
+	cmd := &cobra.Command{
+		Use:     "emulate",
+		Short:   "Serve an Auth0-like token endpoint, to try things out with",
+		Long:    emulateHelp,
+		Example: emulateExample,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.validate(); err != nil {
+				return err
+			}
+			if flags.check {
+				return a.checkEmulator(cmd.Context(), flags)
+			}
+			return a.emulate(cmd.Context(), flags)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.address, "address", "127.0.0.1:8443", "where to listen; port 0 is any that is free")
+	f.StringSliceVar(&flags.Hosts, "host", nil, "a name or address that clients use, for the certificate (default: the address, and localhost)")
+	f.StringVar(&flags.caOut, "ca-out", "", "write the certificate authority to this file")
+	f.StringVar(&flags.ClientID, "client-id", "", "the id of the one client (default: FLEETTOKEN_CLIENT_ID, or test-client)")
+	f.StringSliceVar(&flags.Audiences, "audience", nil, "an audience that is known (default: all are)")
+	f.DurationVar(&flags.TTL, "ttl", 24*time.Hour, "how long a token lives")
+	f.IntVar(&flags.PerHour, "per-hour", 42, "how many tokens an hour the client may have; 0: no such quota")
+	f.IntVar(&flags.PerDay, "per-day", 100, "how many tokens a day the client may have; 0: no such quota")
+	f.IntVar(&flags.OrganizationPerHour, "org-per-hour", 0, "the same for each organization")
+	f.IntVar(&flags.OrganizationPerDay, "org-per-day", 0, "the same for each organization")
+	f.BoolVar(&flags.Monitor, "monitor", false, "count the quota and do not enforce it")
+	f.DurationVar(&flags.Latency, "latency", 0, "how long each answer takes")
+	f.DurationVar(&flags.Lag, "lag", 0, "how far the quota header is behind")
+	f.BoolVar(&flags.check, "check", false, "ask the emulator at --address, under the first --host, whether it serves, and end")
+	return cmd
+}
+
+func (f *emulateFlags) validate() error {
+	if f.TTL < time.Second {
+		return misused("--ttl is %v: a token lives a second at least", f.TTL)
+	}
+	for name, n := range map[string]int64{
+		"per-hour": int64(f.PerHour), "per-day": int64(f.PerDay), "org-per-hour": int64(f.OrganizationPerHour),
+		"org-per-day": int64(f.OrganizationPerDay), "latency": int64(f.Latency), "lag": int64(f.Lag),
+	} {
+		if n < 0 {
+			return misused("--%s is negative", name)
+		}
+	}
+	if _, _, err := net.SplitHostPort(f.address); err != nil {
+		return misused("--address is %q: write HOST:PORT", f.address)
+	}
+	return nil
+}
+
+// emulate serves until ctx ends.
+func (a *app) emulate(ctx context.Context, flags emulateFlags) error {
+	var problems problems
+	s := readSettings(a.env, &problems)
+	secret, setting := a.clientSecret(s, &problems)
+	if secret == "" && setting != "" {
+		problems.add("%s is not set: set it to what clients shall use, any text will do", setting)
+	}
+	if err := problems.err(); err != nil {
+		return err
+	}
+	flags.ClientSecret = secret
+	flags.ClientID = cmp.Or(flags.ClientID, s.ClientID, "test-client")
+	flags.ErrorLog = log.New(io.Discard, "", 0) // clients that do not trust it see that themselves
+
+	listener, err := net.Listen("tcp", flags.address)
+	if err != nil {
+		return failed(err, "choose another address with --address")
+	}
+	server, err := auth0test.NewServerOn(listener, &flags.Config)
+	if err != nil {
+		return failed(err, "check --host")
+	}
+	defer server.Close()
+	if err := a.announce(server, flags); err != nil {
+		return err
+	}
+	a.logRequests(ctx, server)
+	server.Close()
+	ledger := server.Requests()
+	a.say("stopped after %d token requests and %d tokens", len(ledger), ledger.Issued())
+	return nil
+}
+
+// announce tells clients what they need: on the standard output in the form of
+// an environment file.
+func (a *app) announce(server *auth0test.Server, flags emulateFlags) error {
+	lines := "FLEETTOKEN_TOKEN_URL=" + server.TokenURL() + "\nFLEETTOKEN_CLIENT_ID=" + flags.ClientID + "\n"
+	if flags.caOut != "" {
+		path, err := filepath.Abs(flags.caOut)
+		if err == nil {
+			err = writeFile(path, server.CAPEM())
+		}
+		if err != nil {
+			return failed(fmt.Errorf("--ca-out: %w", err))
+		}
+		lines += "FLEETTOKEN_CA_FILE=" + path + "\n"
+	}
+	_, err := io.WriteString(a.stdout, lines)
+	a.say("serving %s and %s", server.TokenURL(), server.APIURL())
+	return err
+}

@@ -1,0 +1,28 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// newHelpCommand is the help command of cobra, but that it does not take the
+// help for a command that does not exist to be that of the root.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return knownCommand(cmd.Root(), args)
+			}
+			about.InitDefaultHelpFlag() // so that it is shown, too
+			return about.Help()
+		},
+	}
+}
+
+// noArguments refuses arguments, as a command has none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return misused("%s takes no arguments, and there is %q", cmd.Name(), args[0])
+}

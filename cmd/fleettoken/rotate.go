@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleettoken/fleettoken/tokencache"
+)
+
+const rotateHelp = `rotate replaces the fleet's token, although it is still valid.
+
+It costs one token of the quota, and only a tenth of the quota may be spent in
+this way. Services that listen for news have the new token at once; the others
+when the API refuses the old one, or when it is time to renew.
+
+The old token is not revoked: nothing but its end makes it invalid.`
+
+func newRotateCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate",
+		Short: "Replace the fleet's token",
+		Long:  rotateHelp,
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.config()
+			if err != nil {
+				return err
+			}
+			return a.waitFor(cmd.Context(), c, func(ctx context.Context, fleet *fleet) error {
+				before, err := fleet.source.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if err := fleet.source.Rotate(ctx); err != nil {
+					return err
+				}
+				after, err := fleet.source.Status(ctx)
+				if err != nil {
+					a.say("the token was replaced, and what there is now could not be read")
+					return err
+				}
+				text, err := rotated(before, after)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(a.stdout, text)
+				return err
+			})
+		},
+	}
+}
+
+// rotated says what a rotation has changed, and what it has left of the quota.
+func rotated(before, after tokencache.Status) (string, error) {
+	was, is := before.Fleet, after.Fleet
+	if is == nil || was != nil && was.Epoch >= is.Epoch {
+		return "", errors.New("a new token was issued, and it is not in Redis: look at 'fleettoken status'")
+	}
+	var b strings.Builder
+	if was == nil {
+		fmt.Fprintf(&b, "the fleet had no token and has one now: epoch %d, valid for %s", is.Epoch, span(is.Left))
+	} else {
+		fmt.Fprintf(&b, "the token was replaced: epoch %d → %d, valid for %s", was.Epoch, is.Epoch, span(is.Left))
+	}
+	for _, w := range after.Quota.Windows {
+		fmt.Fprintf(&b, "\nquota left of the %s: %d of %d %s", w.Scope.Kind(), w.Free(), w.Quota, bucketName(w.Bucket))
+	}
+	return b.String(), nil
+}
