@@ -73,7 +73,7 @@ var oauth2Design = design{"oauth2-each", func(_ *testing.B, _, tokenURL string) 
 type each string
 
 func (e each) token(ctx context.Context) (string, error) { return ask(ctx, string(e)) }
-func (each) close()                                       {}
+func (each) close()                                      {}
 
 // redislock as its documentation shows it, with a linear back-off: look, lock,
 // look again, ask, store, unlock.
