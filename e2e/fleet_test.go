@@ -251,6 +251,17 @@ func (p *process) counters(do string) event {
 	return p.await("counters", p.send(do))
 }
 
+// serves waits until the replica has made one more API call.
+func (p *process) serves() {
+	p.t.Helper()
+	before := p.counters("count").Counters.Calls
+	for deadline := time.Now().Add(patience); p.counters("count").Counters.Calls == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s: no call within %v:\n%s", p.name, patience, p.tail())
+		}
+	}
+}
+
 func (p *process) signal(sig syscall.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil {

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -155,6 +157,7 @@ func TestStoppedProcess(t *testing.T) {
 		} else {
 			first = next
 		}
+		p.serves()
 		p.counters("stop")
 	}
 	if api := f.tenant.APICalls(); api[auth0test.TokenExpired] != 0 || api[auth0test.TokenValid] == 0 {
@@ -206,23 +209,16 @@ func TestOperator(t *testing.T) {
 // on any command line, in Redis' memory image, or in what passes it.
 func TestSecretsStayInside(t *testing.T) {
 	const secret, password = "canary-client-secret-51c9", "canary-redis-password-8e02"
-	f := newFleet(t, &auth0test.Config{ClientSecret: secret, TTL: 6 * time.Second}, "CLIENT_SECRET="+secret, "REQUEST_TIMEOUT=500ms", "RENEW_BEFORE=3s")
-	var monitor bytes.Buffer
+	f := newFleet(t, &auth0test.Config{ClientSecret: secret, TTL: 6 * time.Second, PerHour: 100, PerDay: 100}, "CLIENT_SECRET="+secret, "REQUEST_TIMEOUT=500ms", "RENEW_BEFORE=3s")
+	monitored := func() []byte { return nil }
 	if f.server != nil {
 		rdb := f.server.Client()
 		if err := rdb.ConfigSet(t.Context(), "requirepass", password).Err(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { rdb.ConfigSet(context.Background(), "requirepass", "") })
 		f.env = append(f.env, "FLEETTOKEN_REDIS_URL=redis://:"+password+"@"+f.addr)
-		host, port, _ := strings.Cut(f.addr, ":")
-		watch := exec.Command("redis-cli", "-h", host, "-p", port, "monitor")
-		watch.Env = append(os.Environ(), "REDISCLI_AUTH="+password)
-		watch.Stdout = &monitor
-		if err := watch.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = watch.Process.Kill(); _ = watch.Wait() }()
-		defer func() { rdb.ConfigSet(t.Context(), "requirepass", "") }()
+		monitored = monitor(t, f.addr, password)
 	}
 	replicas := f.start(3)
 	var argv bytes.Buffer
@@ -235,13 +231,13 @@ func TestSecretsStayInside(t *testing.T) {
 	}
 	var tokens []string
 	for range 2 {
-		token, _, err := f.command("token")
+		token, errs, err := f.command("token")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("token: %v\n%s", err, errs)
 		}
 		tokens = append(tokens, strings.TrimSpace(token))
-		if _, _, err := f.command("rotate"); err != nil {
-			t.Fatal(err)
+		if _, errs, err := f.command("rotate"); err != nil {
+			t.Fatalf("rotate: %v\n%s", err, errs)
 		}
 	}
 	var shown bytes.Buffer
@@ -275,14 +271,15 @@ func TestSecretsStayInside(t *testing.T) {
 		shown.WriteString(strings.Join(p.lines, "\n"))
 		p.mu.Unlock()
 	}
-	if f.server != nil && !bytes.Contains(monitor.Bytes(), []byte("token:")) {
+	passed := monitored()
+	if f.server != nil && !bytes.Contains(passed, []byte("token:")) {
 		t.Fatal("MONITOR has seen nothing, so it proves nothing")
 	}
 	for name, canary := range map[string]string{"client secret": secret, "Redis password": password, "first token": tokens[0], "second token": tokens[1]} {
 		for form, text := range map[string]string{
 			"raw": canary, "hex": hex.EncodeToString([]byte(canary)), "base64": base64.StdEncoding.EncodeToString([]byte(canary)), "escaped": url.QueryEscape(canary),
 		} {
-			for where, data := range map[string][]byte{"output": shown.Bytes(), "command lines": argv.Bytes(), "MONITOR": monitor.Bytes(), "the image of Redis": image} {
+			for where, data := range map[string][]byte{"output": shown.Bytes(), "command lines": argv.Bytes(), "MONITOR": passed, "the image of Redis": image} {
 				if where == "MONITOR" && name == "Redis password" {
 					continue // this test sets it by a command
 				}
@@ -291,5 +288,38 @@ func TestSecretsStayInside(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// monitor records what passes Redis until the function that it returns is
+// called, which returns it.
+func monitor(t *testing.T, addr, password string) func() []byte {
+	t.Helper()
+	host, port, _ := strings.Cut(addr, ":")
+	watch := exec.Command("redis-cli", "-h", host, "-p", port, "monitor")
+	watch.Env = append(os.Environ(), "REDISCLI_AUTH="+password)
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = watch.Process.Kill() })
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); line != "OK\n" {
+		t.Fatalf("MONITOR: got %q, %v", line, err)
+	}
+	var seen bytes.Buffer
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = seen.ReadFrom(lines) // ends when it is killed
+	}()
+	return func() []byte {
+		_ = watch.Process.Kill()
+		<-done
+		_ = watch.Wait()
+		return seen.Bytes()
 	}
 }
