@@ -29,9 +29,9 @@ func TestSteadyState(t *testing.T) {
 		{100, 10 * time.Hour, 30 * day},
 		{1, day, 30 * day},
 		{100, day, 30 * day},
-		{3, 10 * time.Minute, 5 * day},
-		{50, 10 * time.Minute, 6 * time.Hour},
-		{5, 30 * time.Second, 6 * time.Hour},
+		{3, 10 * time.Minute, 2 * day},
+		{50, 10 * time.Minute, 4 * time.Hour},
+		{5, 30 * time.Second, 90 * time.Minute},
 		{100, 30 * time.Second, 10 * time.Minute},
 	} {
 		t.Run(fmt.Sprintf("%d replicas, TTL %v, %v", row.replicas, row.ttl, row.horizon), func(t *testing.T) {
