@@ -28,14 +28,28 @@ local function int(n) return string.format('%.0f', n) end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local state = {}
-do
-  local flat = redis.call('HGETALL', KEYS[1])
-  for i = 1, #flat, 2 do state[flat[i]] = flat[i + 1] end
+-- unless_foreign runs a command, unless its key holds what is not ours: some
+-- other type, since ours cannot be that. Then it returns nil.
+local function unless_foreign(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then
+    if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end
+    error(reply.err)
+  end
+  return reply
 end
+
+local state = {}
+local flat = unless_foreign('HGETALL', KEYS[1])
+local foreign = flat == nil -- whoever writes the state clears this away
+for i = 1, #(flat or {}), 2 do state[flat[i]] = flat[i + 1] end
 
 -- put writes a field; drop removes one. Both keep `state` true.
 local function put(field, value)
+  if foreign then
+    redis.call('DEL', KEYS[1])
+    foreign = false
+  end
   state[field] = value
   redis.call('HSET', KEYS[1], field, value)
 end
@@ -174,6 +188,9 @@ end
 
 local function journal(length, fields)
   if not KEYS[2] then return end
-  redis.call('XADD', KEYS[2], 'MAXLEN', length, '*', unpack(fields))
+  if not unless_foreign('XADD', KEYS[2], 'MAXLEN', length, '*', unpack(fields)) then
+    redis.call('DEL', KEYS[2])
+    redis.call('XADD', KEYS[2], 'MAXLEN', length, '*', unpack(fields))
+  end
   redis.call('PEXPIRE', KEYS[2], 35 * 86400000)
 end

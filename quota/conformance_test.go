@@ -112,4 +112,30 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 			t.Errorf("%s lives for %v, %v, want an end", key, ttl, err)
 		}
 	}
+
+	// Somebody puts something else into the keys. It is as good as nothing there.
+	for _, key := range []string{"{c}:quota", "{c}:journal"} {
+		if err := rdb.Set(ctx, key, "something else", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if state, err := l.Peek(ctx); err != nil || len(state.Windows) != 0 {
+		t.Errorf("Peek at something else: got %+v, %v, want an empty state", state, err)
+	}
+	if entries, err := l.Journal(ctx, 10); err != nil || len(entries) != 0 {
+		t.Errorf("Journal of something else: got %v, %v, want no entries", entries, err)
+	}
+	a := &quota.Attempt{ID: "a8", Priority: quota.Need, By: "r/1", Why: "test", For: "t"}
+	if _, err := l.Admit(ctx, a); err != nil {
+		t.Errorf("Admit: %v", err)
+	}
+	if _, err := l.Observe(ctx, a, &quota.Answer{Outcome: quota.Issued, Header: limits("q=10;r=9", "q=20;r=19")}); err != nil {
+		t.Errorf("Observe: %v", err)
+	}
+	if state, err := l.Peek(ctx); err != nil || len(state.Windows) != 2 {
+		t.Errorf("Peek: got %+v, %v, want the two windows of the answer", state, err)
+	}
+	if entries, err := l.Journal(ctx, 10); err != nil || len(entries) != 1 || entries[0].Outcome != "issued" {
+		t.Errorf("Journal: got %+v, %v, want the one attempt", entries, err)
+	}
 }

@@ -2,10 +2,7 @@ package tokencache
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -46,89 +43,8 @@ type replica struct {
 	rdb    *redis.Client
 	cache  *Cache
 	source *Source
-	net    *link
-}
-
-// A link is a replica's way to Redis, which a test can break.
-type link struct {
-	m *miniredis.Miniredis
-
-	mu   sync.Mutex
-	down error
-	slow time.Duration
-	up   []*wire
-}
-
-func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	l.mu.Lock()
-	down, slow := l.down, l.slow
-	l.mu.Unlock()
-	if slow > 0 { // heeds no context, as a badly configured client does not
-		time.Sleep(slow)
-	}
-	if down != nil {
-		return nil, down
-	}
-	pipe, err := l.m.Dial()
-	if err != nil {
-		return nil, err
-	}
-	conn := &wire{Conn: pipe}
-	l.set(func() { l.up = append(l.up, conn) })
-	return conn, nil
-}
-
-// A wire ends as a connection does whose other end is gone.
-type wire struct {
-	net.Conn
-	dead atomic.Bool
-}
-
-func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
-	if err != nil && w.dead.Load() {
-		err = io.EOF
-	}
-	return n, err
-}
-
-func (w *wire) Write(p []byte) (int, error) {
-	n, err := w.Conn.Write(p)
-	if err != nil && w.dead.Load() {
-		err = io.EOF
-	}
-	return n, err
-}
-
-var errUnplugged = errors.New("the test has unplugged the network")
-
-// Deadlines of an end that is closed mean nothing.
-func (w *wire) SetDeadline(t time.Time) error      { _ = w.Conn.SetDeadline(t); return nil }
-func (w *wire) SetReadDeadline(t time.Time) error  { _ = w.Conn.SetReadDeadline(t); return nil }
-func (w *wire) SetWriteDeadline(t time.Time) error { _ = w.Conn.SetWriteDeadline(t); return nil }
-
-// cut breaks what is connected, and lets nothing connect until it is mended.
-func (l *link) cut() {
-	l.set(func() { l.down = errUnplugged })
-	l.drop()
-}
-
-func (l *link) mend() { l.set(func() { l.down, l.slow = nil, 0 }) }
-
-// drop breaks what is connected.
-func (l *link) drop() {
-	var up []*wire
-	l.set(func() { up, l.up = l.up, nil })
-	for _, conn := range up {
-		conn.dead.Store(true)
-		_ = conn.Close()
-	}
-}
-
-func (l *link) set(f func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f()
+	net    *link // to Redis
+	web    *door // to the token endpoint
 }
 
 // story runs a test in a bubble.
@@ -169,7 +85,7 @@ func (f *fleet) start(n int) []*replica {
 
 func (f *fleet) boot(name string) *replica {
 	f.t.Helper()
-	r := &replica{name: name, net: &link{m: f.m}}
+	r := &replica{name: name, net: &link{m: f.m}, web: &door{base: f.tenant.Transport()}}
 	r.rdb = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:6379", Dialer: r.net.dial, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: 1,
 		PoolSize: 4, PipelinePoolSize: -1, ConnMaxIdleTime: -1, DialerRetries: 1,
@@ -177,7 +93,7 @@ func (f *fleet) boot(name string) *replica {
 	})
 	opts := f.opts
 	opts.Replica = name
-	opts.Transport = f.tenant.Transport()
+	opts.Transport = r.web
 	var err error
 	if r.cache, err = New(r.rdb, &opts); err != nil {
 		f.t.Fatal(err)

@@ -1,0 +1,400 @@
+package tokencache
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// This file puts random mishaps together, two or three in one fleet's life,
+// around the moments that matter. A run that breaks a promise prints its seed.
+// The seed decides what happens and when, but not how goroutines interleave: if
+// it does not break a promise again, what it printed has to do.
+//
+//	go test ./tokencache -run Chaos                             some
+//	go test ./tokencache -run Chaos -args -fleet-days 100000    before a release
+//	go test ./tokencache -run Chaos -args -seed 17              one of them
+
+var (
+	fleetDays = flag.Float64("fleet-days", 200, "how many days of a fleet's life TestChaos tells")
+	oneSeed   = flag.Uint64("seed", 0, "the only schedule that TestChaos tells")
+)
+
+// known are seeds that broke a promise once.
+var known = []uint64{}
+
+// A mishap is one kind of thing that can happen to a fleet.
+type mishap struct {
+	name     string
+	requests int // that it may cost, at most
+	leases   int // that may be lost by it
+	losses   int // of what Redis knew
+	strike   func(tr *trial, luck *rand.Rand, lasts time.Duration) (end func())
+}
+
+// mishaps are all there are. Some last, and end when the function that they
+// return is called; others are over at once.
+var mishaps = []mishap{
+	{"a replica loses Redis", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		m := tr.any(luck)
+		m.net.cut()
+		return m.net.mend
+	}},
+	{"all lose Redis", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		crew := tr.all()
+		for _, m := range crew {
+			m.net.cut()
+		}
+		return func() {
+			for _, m := range crew {
+				m.net.mend()
+			}
+		}
+	}},
+	{"Redis swallows what it is sent", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		var thaw []func()
+		for _, m := range tr.all() {
+			thaw = append(thaw, m.net.freeze())
+		}
+		return func() {
+			for _, f := range thaw {
+				f()
+			}
+		}
+	}},
+	{"all connections to Redis break", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		for _, m := range tr.all() {
+			m.net.drop()
+		}
+		return nil
+	}},
+	{"replies of Redis get lost", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		for _, m := range tr.all() {
+			n := 1 + luck.IntN(3)
+			m.net.set(func() { m.net.lose = n })
+		}
+		return nil
+	}},
+	{"Redis is slow", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		d := time.Duration(luck.IntN(1500)) * time.Millisecond
+		crew := tr.all()
+		for _, m := range crew {
+			m.net.set(func() { m.net.delay = d })
+		}
+		return func() {
+			for _, m := range crew {
+				m.net.mend()
+			}
+		}
+	}},
+	{"Redis refuses", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		says := []string{
+			"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.",
+			"OOM command not allowed when used memory > 'maxmemory'.", "BUSY Redis is busy running a script.",
+			"CLUSTERDOWN The cluster is down", "MASTERDOWN Link with MASTER is down", "NOAUTH Authentication required.",
+			"NOREPLICAS Not enough good replicas to write.", "TRYAGAIN Multiple keys request during rehashing of slot",
+			"ERR max number of clients reached", "NOPERM this user has no permissions to run the 'eval' command",
+		}[luck.IntN(11)]
+		tr.note("it says %s", says)
+		tr.m.SetError(says)
+		return func() { tr.m.SetError("") }
+	}},
+	{"Redis loses all it knew", 1, 1, 1, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		tr.m.FlushAll()
+		return nil
+	}},
+	{"Redis evicts a key", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		keys := tr.m.Keys()
+		if len(keys) > 0 {
+			key := keys[luck.IntN(len(keys))]
+			tr.note("it evicts %s", key)
+			tr.m.Del(key)
+		}
+		return nil
+	}},
+	{"somebody puts garbage into a key", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		keys := tr.m.Keys()
+		if len(keys) > 0 {
+			key := keys[luck.IntN(len(keys))]
+			tr.note("into %s", key)
+			tr.m.Del(key)
+			if luck.IntN(2) == 0 {
+				_ = tr.m.Set(key, "garbage")
+			} else {
+				tr.m.HSet(key, "epoch", "1", "expires", "99999999999999", "sealed", "garbage")
+			}
+		}
+		return nil
+	}},
+	{"somebody takes the lease for ever", 0, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		for _, m := range tr.all()[:1] {
+			_ = tr.m.Set(m.source.client.names.Lock, "mine")
+		}
+		return nil
+	}},
+	{"Redis puts an old token back", 1, 0, 0, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
+		key := tr.any(luck).source.key
+		fields := map[string]string{}
+		names, _ := tr.m.HKeys(key)
+		for _, name := range names {
+			fields[name] = tr.m.HGet(key, name)
+		}
+		return func() {
+			for name, value := range fields {
+				tr.m.HSet(key, name, value)
+			}
+		}
+	}},
+	{"the endpoint is out of order", 3, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
+		return auth0test.Status([]int{500, 502, 503, 504}[luck.IntN(4)])
+	})},
+	{"the endpoint does not answer", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Hang() })},
+	{"answers of the endpoint get lost", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.LostAnswer() })},
+	{"the endpoint hangs up", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Cut() })},
+	{"the endpoint is slow", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		tr.tenant.Inject(2, auth0test.Slow(time.Duration(luck.IntN(9000))*time.Millisecond))
+		return nil
+	}},
+	{"the endpoint issues no token", 3, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
+		return []auth0test.Fault{
+			auth0test.Field("access_token", ""), auth0test.Field("token_type", `"mac"`), auth0test.Field("expires_in", "-1"),
+			{Name: "HTML", Body: "<html>maintenance</html>"}, {Name: "half a body", CutBody: true},
+		}[luck.IntN(5)]
+	})},
+	{"the quota is spent", 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		wait := time.Duration(1+luck.IntN(600)) * time.Second
+		f := auth0test.QuotaExceeded(wait)
+		f.Name, f.SkipQuotaHeader = "refused for "+wait.String(), luck.IntN(2) == 0
+		tr.tenant.Inject(1, f)
+		return nil
+	}},
+	{"the tenant is over its limit", 2, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		tr.tenant.Inject(1+luck.IntN(2), auth0test.TenantLimit(time.Duration(1+luck.IntN(60))*time.Second))
+		return nil
+	}},
+	{"a replica is killed", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		tr.kill(tr.any(luck))
+		return func() { tr.join() }
+	}},
+	{"the renewer is killed", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		if m := tr.renewer(); m != nil {
+			tr.note("it is %s", m.name)
+			tr.kill(m)
+			return func() { tr.join() }
+		}
+		return nil
+	}},
+	{"the renewer is stopped for a while", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		m := tr.renewer()
+		if m == nil {
+			m = tr.all()[0]
+		}
+		tr.note("it is %s", m.name)
+		redis, web := m.net.freeze(), m.web.freeze()
+		return func() { redis(); web() }
+	}},
+	{"all restart, one after another", 2, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		for _, m := range tr.all() {
+			tr.leave(m)
+			tr.join()
+			time.Sleep(100 * time.Millisecond)
+		}
+		return nil
+	}},
+	{"all restart at once", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		crew := tr.all()
+		for _, m := range crew {
+			tr.kill(m)
+		}
+		for range crew {
+			tr.join()
+		}
+		return nil
+	}},
+	{"replicas join", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		for range 1 + luck.IntN(5) {
+			tr.join()
+		}
+		return nil
+	}},
+	{"a clock is set", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		m := tr.any(luck)
+		by := time.Duration(luck.Int64N(int64(20*time.Minute))) - 10*time.Minute
+		if luck.IntN(4) == 0 {
+			by *= 100
+		}
+		tr.note("that of %s, by %v", m.name, by)
+		m.set(by)
+		return func() { m.set(-by) }
+	}},
+	{"an operator rotates the token", 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		m := tr.any(luck)
+		go func() { _ = m.source.Rotate(tr.ctx) }()
+		return nil
+	}},
+	{"the API refuses the token", 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+		for _, m := range tr.all() {
+			if h := m.source.held.Load(); h != nil {
+				go func() { _ = m.source.Reject(tr.ctx, h.token) }()
+			}
+		}
+		return nil
+	}},
+}
+
+// fail returns a mishap of one to three token requests.
+func fail(fault func(luck *rand.Rand) auth0test.Fault) func(*trial, *rand.Rand, time.Duration) func() {
+	return func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		tr.tenant.Inject(1+luck.IntN(3), fault(luck))
+		return nil
+	}
+}
+
+// all returns the replicas that live.
+func (tr *trial) all() []*member {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.Clone(tr.crew)
+}
+
+func (tr *trial) any(luck *rand.Rand) *member {
+	crew := tr.all()
+	return crew[luck.IntN(len(crew))]
+}
+
+// renewer returns the replica that holds the lease.
+func (tr *trial) renewer() *member {
+	for _, m := range tr.all() {
+		value, _ := tr.m.Get(m.source.client.names.Lock)
+		if strings.Contains(value, m.cache.locker.ID()) {
+			return m
+		}
+	}
+	return nil
+}
+
+// set sets the wall clock of a replica.
+func (m *member) set(by time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.offset += by
+	m.unsteady = true
+}
+
+// A schedule is what happens in a fleet's life.
+type schedule struct {
+	replicas int
+	ttl      time.Duration
+	horizon  time.Duration
+	cfg      auth0test.Config
+	events   []event
+}
+
+type event struct {
+	at, lasts time.Duration
+	mishap    mishap
+}
+
+// draw makes a schedule: two or three mishaps, most of them around a cold start
+// or a renewal.
+func draw(seed uint64) schedule {
+	luck := rand.New(rand.NewPCG(seed, 0))
+	s := schedule{
+		replicas: []int{1, 2, 3, 5, 8, 12, 20, 50}[luck.IntN(8)],
+		ttl:      []time.Duration{10 * time.Minute, time.Hour, 10 * time.Hour, 10 * time.Hour, 24 * time.Hour, 24 * time.Hour}[luck.IntN(6)],
+	}
+	s.horizon = 3 * s.ttl
+	s.cfg = auth0test.Config{TTL: s.ttl, Latency: time.Duration(50+luck.IntN(1000)) * time.Millisecond}
+	if luck.IntN(2) == 0 {
+		s.cfg.PerHour, s.cfg.PerDay = 42, 100
+	}
+	period := s.ttl - usual.window(s.ttl)
+	for range 2 + luck.IntN(2) {
+		e := event{mishap: mishaps[luck.IntN(len(mishaps))]}
+		e.at = time.Duration(luck.IntN(3))*period + time.Duration(luck.ExpFloat64()*float64(3*time.Second)) - time.Duration(luck.IntN(2000))*time.Millisecond
+		if luck.IntN(5) == 0 {
+			e.at = time.Duration(luck.Int64N(int64(s.horizon / 2)))
+		}
+		e.at = max(e.at, 0)
+		e.lasts = time.Duration(luck.ExpFloat64() * float64([]time.Duration{100 * time.Millisecond, 20 * time.Second, 10 * time.Minute}[luck.IntN(3)]))
+		e.lasts = min(e.lasts, s.horizon/4)
+		s.events = append(s.events, e)
+	}
+	slices.SortFunc(s.events, func(a, b event) int { return int(a.at - b.at) })
+	return s
+}
+
+// run lets it happen.
+func (s schedule) run(tr *trial, luck *rand.Rand) {
+	var wg sync.WaitGroup
+	for _, e := range s.events {
+		time.Sleep(time.Until(tr.began.Add(e.at)))
+		tr.cost(e.mishap.requests, e.mishap.leases)
+		tr.losses += e.mishap.losses
+		tr.note("%s, for %v", e.mishap.name, e.lasts.Round(time.Millisecond))
+		end := e.mishap.strike(tr, luck, e.lasts)
+		if end == nil {
+			continue
+		}
+		wg.Go(func() {
+			time.Sleep(e.lasts)
+			tr.note("%s: over", e.mishap.name)
+			end()
+		})
+	}
+	wg.Wait()
+	time.Sleep(time.Until(tr.began.Add(s.horizon)))
+}
+
+func TestChaos(t *testing.T) {
+	tell := func(t *testing.T, seed uint64) schedule {
+		s := draw(seed)
+		cfg := s.cfg
+		story(t, &cfg, Options{}, func(f *fleet) {
+			f.try(s.replicas, s.ttl/100, func(tr *trial) {
+				tr.note("seed %d: %d replicas, tokens of %v, quota %d/%d", seed, s.replicas, s.ttl, cfg.PerHour, cfg.PerDay)
+				s.run(tr, rand.New(rand.NewPCG(seed, 1)))
+			})
+		})
+		return s
+	}
+	if *oneSeed != 0 {
+		tell(t, *oneSeed)
+		return
+	}
+	for _, seed := range known {
+		t.Run(fmt.Sprint("known ", seed), func(t *testing.T) { t.Parallel(); tell(t, seed) })
+	}
+	seeds := make(chan uint64)
+	stop := make(chan struct{})
+	go func() {
+		defer close(seeds)
+		first := uint64(rand.Uint32()) + 1
+		for days := 0.0; days < *fleetDays; first++ {
+			select {
+			case seeds <- first:
+			case <-stop:
+				return
+			}
+			days += draw(first).horizon.Hours() / 24
+		}
+	}()
+	t.Cleanup(func() { close(stop) })
+	for i := range 2 {
+		t.Run(fmt.Sprint("lane ", i), func(t *testing.T) {
+			t.Parallel()
+			for seed := range seeds {
+				if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { tell(t, seed) }) {
+					return
+				}
+			}
+		})
+	}
+}

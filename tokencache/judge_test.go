@@ -1,0 +1,243 @@
+package tokencache
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// A trial is a fleet to which things happen, while callers on every replica use
+// its token, and which is held against the promises of the package.
+type trial struct {
+	*fleet
+	began time.Time
+	stop  context.CancelFunc
+	ctx   context.Context // ends when the callers are to go
+	pace  time.Duration   // how often a replica is asked, on average
+
+	mu      sync.Mutex
+	diary   []string        // what happened to the fleet, in order
+	broken  []string        // which promises were broken
+	crew    []*member       // the replicas that live
+	named   int             // how many there ever were
+	costs   int             // token requests that what happened may cost, at most
+	broke   int             // how often the lease may have been lost
+	losses  int             // how often Redis lost what it knew
+	forced  bool            // the API refuses a token or somebody rotates it: replicas may go back
+	printed strings.Builder // all that was logged or returned as an error
+}
+
+// A member is a replica and its callers.
+type member struct {
+	*replica
+	leave    context.CancelFunc
+	left     chan struct{}
+	record   record        // of the best token it ever served
+	unsteady bool          // its clock was set, so it may have to measure anew
+	offset   time.Duration // how far its wall clock is off
+	mu       sync.Mutex
+}
+
+// note writes into the diary.
+func (tr *trial) note(format string, args ...any) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.diary = append(tr.diary, fmt.Sprintf("%12v  %s", time.Since(tr.began).Round(time.Millisecond), fmt.Sprintf(format, args...)))
+}
+
+// violates notes that a promise was broken.
+func (tr *trial) violates(promise, format string, args ...any) {
+	text := promise + ": " + fmt.Sprintf(format, args...)
+	tr.note("*** %s", text)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.broken = append(tr.broken, text)
+}
+
+// cost allows for token requests and lost leases.
+func (tr *trial) cost(requests, leases int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.costs += requests
+	tr.broke += leases
+}
+
+// Write takes in what is logged.
+func (tr *trial) Write(p []byte) (int, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.printed.Write(p)
+}
+
+// try runs a trial of n replicas in the bubble of f, from a cold start to the
+// end, and passes judgement.
+func (f *fleet) try(n int, pace time.Duration, happens func(tr *trial)) *trial {
+	f.t.Helper()
+	tr := &trial{fleet: f, began: time.Now(), pace: pace}
+	f.opts.Logger = slog.New(slog.NewTextHandler(tr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	tr.ctx, tr.stop = context.WithCancel(f.t.Context())
+	for range n {
+		tr.join()
+	}
+	happens(tr)
+	tr.recovers()
+	tr.stop()
+	for _, m := range slices.Clone(tr.crew) {
+		tr.leave(m)
+	}
+	tr.judge()
+	return tr
+}
+
+// join adds a replica with a caller.
+func (tr *trial) join() *member {
+	tr.mu.Lock()
+	tr.named++
+	name := fmt.Sprintf("r%d", tr.named)
+	tr.mu.Unlock()
+	m := &member{replica: tr.boot(name), left: make(chan struct{})}
+	m.cache.wall = func() time.Time { m.mu.Lock(); defer m.mu.Unlock(); return time.Now().Add(m.offset) }
+	var ctx context.Context
+	ctx, m.leave = context.WithCancel(tr.ctx)
+	tr.mu.Lock()
+	tr.crew = append(tr.crew, m)
+	tr.mu.Unlock()
+	go func() {
+		defer close(m.left)
+		for ctx.Err() == nil {
+			tr.call(ctx, m)
+			select {
+			case <-time.After(rand.N(2 * tr.pace)):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return m
+}
+
+// leave ends a replica politely.
+func (tr *trial) leave(m *member) {
+	m.leave()
+	<-m.left
+	m.close()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.crew = slices.DeleteFunc(tr.crew, func(other *member) bool { return other == m })
+}
+
+// kill ends a replica as a crash does: nobody hears of it any more.
+func (tr *trial) kill(m *member) {
+	m.net.cut()
+	m.web.set(func() { m.web.shut = errUnplugged })
+	tr.leave(m)
+}
+
+// patience is how long a caller waits for a token.
+const patience = 20 * time.Second
+
+// call lets a caller ask m for the token, once.
+func (tr *trial) call(ctx context.Context, m *member) {
+	before := m.source.held.Load()
+	m.mu.Lock()
+	sure := before != nil && !m.unsteady && time.Until(before.since.Add(before.left)) > leeway(before.record.ttl())
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	start := time.Now()
+	tok, err := m.source.Token(ctx)
+	took := time.Since(start)
+	if tr.ctx.Err() != nil || ctx.Err() == context.Canceled {
+		return
+	}
+	if sure && (err != nil || took > 0) {
+		tr.violates("P1", "%s held a valid token, and its caller waited %v for: %v", m.name, took, err)
+	}
+	if took > patience+time.Second {
+		tr.violates("P1", "a caller of %s had %v, and got its answer after %v", m.name, patience, took)
+	}
+	if err != nil {
+		fmt.Fprintf(tr, "%v %+v\n", err, err)
+		return
+	}
+	if got := tr.tenant.Check(tok.AccessToken); got != auth0test.TokenValid {
+		tr.violates("P3", "%s served a token that is %v", m.name, got)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unsteady = false
+	if h := m.source.held.Load(); h != nil && h.record.expires > 0 {
+		if m.record.expires > 0 && h.record.order(m.record) < 0 {
+			tr.violates("P4", "%s went back from a token of epoch %d until %v to one of epoch %d until %v", m.name,
+				m.record.epoch, time.UnixMilli(m.record.expires).UTC(), h.record.epoch, time.UnixMilli(h.record.expires).UTC())
+		}
+		m.record = h.record
+	}
+}
+
+// recovers checks that all is well again, a while after what happened is over.
+func (tr *trial) recovers() {
+	var wg sync.WaitGroup
+	for _, m := range slices.Clone(tr.crew) {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(tr.ctx, patience)
+			defer cancel()
+			if _, err := m.source.Token(ctx); err != nil {
+				tr.violates("P7", "%s has no token in the end: %v", m.name, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// judge holds the ledger of the endpoint against the promises.
+func (tr *trial) judge() {
+	requests := tr.tenant.Requests()
+	var ttl time.Duration
+	tr.tenant.Update(func(c *auth0test.Config) { ttl = c.TTL })
+	period := ttl - usual.window(ttl)
+	due := int((time.Since(tr.began) + period - 1) / period)
+	if len(requests) > due+tr.costs {
+		tr.violates("P2", "got %d token requests, want %d and %d for what happened, at most", len(requests), due, tr.costs)
+	}
+	if n := requests.MaxConcurrent(); n > 1+tr.broke {
+		tr.violates("P2", "got %d token requests at once, and %d leases were lost", n, tr.broke)
+	}
+	probes := tr.losses
+	for i, r := range requests {
+		for _, next := range requests[i+1:] {
+			wait, ok := strings.CutPrefix(r.Fault, "refused for ")
+			d, err := time.ParseDuration(wait)
+			if ok && err == nil && r.Status == http.StatusTooManyRequests && next.Arrived.Before(r.Arrived.Add(d-time.Second)) {
+				if probes--; probes < 0 {
+					tr.violates("P5", "request %d came %v after request %d was refused for %v", next.Number, next.Arrived.Sub(r.Arrived), r.Number, d)
+				}
+			}
+		}
+		if r.Status == http.StatusTooManyRequests && r.Fault == "" {
+			tr.violates("P5", "request %d exceeded the quota", r.Number)
+		}
+		if i >= 2+tr.broke && r.Arrived.Sub(requests[i-2-tr.broke].Arrived) < time.Second {
+			tr.violates("P8", "%d requests within a second, up to request %d", 3+tr.broke, r.Number)
+		}
+	}
+	tr.mu.Lock()
+	printed := tr.printed.String() + tr.m.Dump()
+	tr.mu.Unlock()
+	if strings.Contains(printed, "test-secret") {
+		tr.violates("P6", "the client secret was printed, or is in Redis")
+	}
+	if strings.Contains(printed, "eyJhbGciOi") { // as every token of the endpoint begins
+		tr.violates("P6", "a token was printed, or is in Redis")
+	}
+	if len(tr.broken) > 0 {
+		tr.t.Errorf("%s\nwhat happened, and when:\n%s", strings.Join(tr.broken, "\n"), strings.Join(tr.diary, "\n"))
+	}
+}
