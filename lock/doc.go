@@ -55,7 +55,8 @@
 //	the holder is stopped         Left is negative when it wakes; it must not act; what it
 //	                              already sent may overlap with the next holder
 //	Redis does not answer         an error after Timeout, whatever the client's settings;
-//	                              a lease that is granted later is given back
+//	                              a lease that is granted later is given back if the client
+//	                              hears of it, and ends by itself if it does not
 //	the reply of taking is lost   the client repeats the script, which sees its own token
 //	the reply of giving is lost   nothing: the lease is gone, or ends by itself
 //	Redis loses the key           two may hold it; see above

@@ -145,7 +145,9 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	if err == nil {
 		return &Lease{locker: l, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
 	}
-	if !errors.Is(err, redislock.ErrNotObtained) {
+	// A key of another type is no lease of anybody, and gets an end like any
+	// other that has none.
+	if !errors.Is(err, redislock.ErrNotObtained) && !strings.Contains(err.Error(), "WRONGTYPE") {
 		return nil, err
 	}
 	left, err := l.rdb.PTTL(ctx, key).Result()

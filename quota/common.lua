@@ -174,7 +174,7 @@ local function load_block(scope)
   local ends, since, count, reason = string.match(state['b:' .. scope] or '', '^(%d+) (%d+) (%d+) (%S+)$')
   if not ends then return nil end
   local b = { ends = tonumber(ends), since = tonumber(since), count = tonumber(count), reason = reason }
-  if b.ends > now + MAX_BLOCK + SLACK + MAX_JITTER then return nil end
+  if b.ends > now + MAX_BLOCK + SLACK + MAX_JITTER or b.count > 1e6 then return nil end
   return b
 end
 

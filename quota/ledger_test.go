@@ -436,6 +436,25 @@ func TestBlockOutlivesAnOlderSuccess(t *testing.T) {
 
 // Trouble that may be one replica's own becomes everybody's when a second one
 // meets it.
+// A success of an hour ago is told of late. It does not lift a block that is
+// newer.
+func TestLateSuccessLiftsNoNewerBlock(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, b *book) {
+		time.Sleep(20 * time.Minute)
+		a, _ := b.admit(quota.Need)
+		b.answer(a, quota.Refused, "", quota.Block{Scope: quota.Tenant, Reason: "tenant-limit", Wait: 30 * time.Minute})
+		late := b.attempt(quota.Need) // was sent past Redis
+		late.Scopes = []quota.Scope{quota.Tenant}
+		_, _ = b.Admit(t.Context(), late) // a denial comes too late
+		if _, err := b.Observe(t.Context(), late, &quota.Answer{Outcome: quota.Issued, Age: 19 * time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := b.Peek(t.Context()); err != nil || len(s.Blocks) != 1 {
+			t.Errorf("got blocks %v, %v, want the tenant's", s.Blocks, err)
+		}
+	})
+}
+
 func TestQuorum(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {
 		trouble := quota.Block{Scope: quota.Tenant, Reason: "unreachable", Base: time.Minute, Cap: time.Hour, Quorum: true}
@@ -554,6 +573,7 @@ func TestDamagedState(t *testing.T) {
 		"w:client:x":         "1 2 3",
 		"w:client:per_month": "1e400 0 0 0 0 0 0 0 0",
 		"b:client":           far + " 0 1 quota",
+		"b:org:x":            "946688400000 1 99999999999999999999999 quota",
 		"m:client":           "enforced " + far,
 		"a:a1":               "x",
 		"p:client":           "y",

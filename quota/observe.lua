@@ -34,7 +34,7 @@ if a and a.status ~= 'sent' then
   return reply
 end
 local priority = a and a.priority or 'need'
-local began = a and a.at or now
+local began = math.min(a and a.at or now, now - age) -- it was sent before it was answered
 
 -- Take the count back if no token can have been issued for it.
 if a and (outcome == 'unsent' or outcome == 'refused') then
@@ -58,7 +58,7 @@ save_attempt(id, a)
 -- also counts what others use, and ours since that was shown. A window that
 -- ended before the one we know is an old answer, and one that ends after it is
 -- the next window.
-local overrun, spent_before = false, {}
+local overrun, spent_before = {}, {}
 for _ = 1, tonumber(arg()) do
   local scope, bucket, length = arg(), arg(), tonumber(arg())
   local quota, remaining, left = tonumber(arg()), tonumber(arg()), tonumber(arg())
@@ -73,7 +73,7 @@ for _ = 1, tonumber(arg()) do
     ends = (math.floor((now - age) / length) + 1) * length
   end
   local spent = remaining and math.max(quota - remaining, 0)
-  if remaining and remaining < 0 then overrun = true end
+  if remaining and remaining < 0 then overrun[scope] = true end
   if ends and ends > now - age then
     local same = w and same_window(ends, w.ends, length)
     if same then
@@ -107,7 +107,7 @@ if outcome == 'issued' then
     local b = load_block(scope)
     if b and b.since <= began then drop('b:' .. scope) end
     drop('r:' .. scope)
-    if spent_before[scope] or overrun then
+    if spent_before[scope] or overrun[scope] then
       -- A token although the server itself had said that none was left.
       if mode(scope) ~= 'enforced' then put('m:' .. scope, 'advisory ' .. int(now + STICKY)) end
     end

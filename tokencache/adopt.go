@@ -11,16 +11,15 @@ import (
 )
 
 // adopt makes r the token in memory. It had left to live when it was measured,
-// at since. The caller holds client.mu.
-func (s *Source) adopt(r record, left time.Duration, since time.Time, requested bool) *held {
+// at since, at the least. The caller holds client.mu.
+func (s *Source) adopt(r record, left time.Duration, since moment, requested bool) *held {
 	cache := s.client.cache
-	wall := cache.wall().Round(0).Add(-time.Since(since))
 	h := &held{
 		token: (&oauth2.Token{
-			AccessToken: r.body.Token, TokenType: r.body.Type, Expiry: wall.Add(left),
+			AccessToken: r.body.Token, TokenType: r.body.Type, Expiry: since.wall.Add(left),
 		}).WithExtra(r.body.Extra),
 		header: []string{r.body.Type + " " + r.body.Token},
-		record: r, since: since, wall: wall, left: left,
+		record: r, since: since, left: left,
 		plan: cache.terms.planFor(r.ttl(), left),
 	}
 	// The renewer looks first, so that the others find the new token when they
@@ -42,7 +41,7 @@ func (s *Source) adopt(r record, left time.Duration, since time.Time, requested 
 		return h
 	}
 	s.unwanted, s.failure, s.refusal = nil, nil, nil
-	s.schedule(h.look - time.Since(since))
+	s.schedule(h.look - h.age(cache.wall()))
 	s.tell()
 	return h
 }
@@ -56,11 +55,15 @@ func (s *Source) merge(v view) (mine, adopted *held) {
 	if h != nil && h.record.expires == 0 { // asked for while Redis was away
 		unsynced := h.record
 		unsynced.epoch = max(unsynced.epoch, v.floor)
-		unsynced.expires = expiry(v.now, v.seen, h.since, h.left)
+		// What is left now was left when Redis read its clock, for that was before.
+		unsynced.expires = v.now + (h.left - h.age(s.client.cache.wall())).Milliseconds()
 		h = s.adopt(unsynced, h.left, h.since, true)
 	}
 	if v.record != nil && (h == nil || v.record.order(h.record) >= 0) {
-		if now := s.adopt(*v.record, millis(v.record.expires-v.now), v.at, false); !now.same(h) {
+		// No token has more left than its whole life, whatever the clock of Redis
+		// says: it may have been set back.
+		left := min(millis(v.record.expires-v.now), v.record.ttl())
+		if now := s.adopt(*v.record, left, v.at, false); !now.same(h) {
 			adopted = now
 		}
 		return nil, adopted

@@ -14,7 +14,7 @@ import (
 type request struct {
 	answer  answer
 	verdict verdict
-	sent    time.Time // just before
+	sent    moment // just before
 	account account
 }
 
@@ -33,7 +33,7 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 	c := s.client
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	r := request{sent: time.Now()}
+	r := request{sent: c.cache.moment()}
 	r.answer = s.cred.request(sending, c.cache.rt)
 	received := time.Now()
 	r.verdict = classify(r.answer, s.scopes)

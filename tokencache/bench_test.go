@@ -25,7 +25,7 @@ func warm(tb testing.TB) (*Source, oauth2.TokenSource) {
 	r.body.Token = strings.Repeat("x", 900) // as long as Auth0's are
 	r.body.TTL = (10 * time.Hour).Milliseconds()
 	s.client.mu.Lock()
-	s.adopt(r, 10*time.Hour, time.Now(), true)
+	s.adopt(r, 10*time.Hour, s.client.cache.moment(), true)
 	s.client.mu.Unlock()
 	tok, err := s.Token(tb.Context())
 	if err != nil {
@@ -138,7 +138,7 @@ func BenchmarkSourceAtRest(b *testing.B) {
 			r := h.record
 			r.body.Token = strings.Repeat("x", 900)
 			s.client.mu.Lock()
-			s.adopt(r, 10*time.Hour, time.Now(), true)
+			s.adopt(r, 10*time.Hour, s.client.cache.moment(), true)
 			s.client.mu.Unlock()
 		}
 		bytes = float64(heap()-before) / n

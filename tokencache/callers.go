@@ -62,6 +62,10 @@ type failure struct {
 	until time.Time
 	hope  time.Time // if that attempt needs luck, when one is due that does not
 	final bool      // nobody should wait, even if there is time
+
+	// stands says that nothing is tried again by itself, also when until has
+	// passed.
+	stands bool
 }
 
 // hopeless reports whether waiting until limit is in vain.
@@ -90,14 +94,14 @@ func (s *Source) wait(ctx context.Context, done func() (bool, *failure)) error {
 			return ErrClosed
 		}
 		now := time.Now()
-		switch failing := f != nil && now.Before(f.until); {
+		switch failing := f != nil && (f.stands || now.Before(f.until)); {
 		case failing && f.hopeless(limit):
 			return f.err
 		case failing:
 			if s.at.IsZero() || s.at.After(f.until) {
 				s.scheduleAt(f.until)
 			}
-		case s.at.IsZero() || s.at.After(now):
+		case s.at.IsZero() || s.at.After(now) && (s.valid() == nil || s.unwanted != nil):
 			s.schedule(0)
 		}
 		change := s.change

@@ -73,7 +73,7 @@ type scopes struct {
 // header, then the status: the same limit comes with five statuses, and one
 // status with ten meanings. It reads no clock.
 func classify(a answer, in scopes) verdict {
-	if a.status == 0 || a.err != nil {
+	if a.status == 0 || a.err != nil && a.status == http.StatusOK { // a refusal that breaks off is one all the same
 		return lost(a)
 	}
 	if len(a.body) > maxResponse {
@@ -119,14 +119,24 @@ func refusal(a answer, reply errorReply, in scopes) verdict {
 	organization, _ := quota.OrganizationLimits(a.header)
 	policy := a.header.Get("Auth0-RateLimit")
 
+	// A page in HTML with a 403 or 429 is from something before the endpoint,
+	// whatever words are in it. With a 404 it is what a wrong URL gives.
+	page := isHTML(a) && a.status >= 400 && a.status < 500 &&
+		a.status != http.StatusNotFound && a.status != http.StatusMethodNotAllowed && a.status != http.StatusUnsupportedMediaType
+	// The header of a quota comes with every 429, also where the text speaks of
+	// another limit. So the text is heard first.
+	other := says("global limit", "rate limit", "x-ratelimit") || policy != ""
+
 	switch {
+	case page:
+		return failed(ClassGateway, quota.Refused, "something before the token endpoint refused the request",
+			quota.Block{Scope: quota.Tenant, Reason: quota.Reason(ClassGateway), Wait: retryAfter, Base: 30 * time.Second, Cap: 10 * time.Minute, Quorum: true})
+
 	// The limits, whatever status they come with.
-	case limited && spent(organization) && !spent(client) && in.organization != "":
+	case in.organization != "" && (says("organization quota") || limited && !other && spent(organization) && !spent(client)):
 		return failed(ClassQuota, quota.Refused, "the quota of the organization is spent", quotaBlock(in.organization, wait, said))
-	case limited && (spent(client) || says("client quota", "quota exceeded") && policy == ""):
+	case limited && !other && (says("client quota", "quota exceeded") || spent(client)):
 		return failed(ClassQuota, quota.Refused, "the quota of the client is spent", quotaBlock(quota.Client, wait, said))
-	case says("organization quota") && in.organization != "":
-		return failed(ClassQuota, quota.Refused, "the quota of the organization is spent", quotaBlock(in.organization, wait, said))
 	case limited && policy != "":
 		b := short(quota.Client, ClassLimit)
 		b.Wait = retryAfter
@@ -138,13 +148,11 @@ func refusal(a answer, reply errorReply, in scopes) verdict {
 		return failed(ClassLimit, quota.Refused, detail, b)
 	case says("global limit") || limited && says("x-ratelimit", "rate limit", "too many requests", "too_many_requests"):
 		b := short(quota.Tenant, ClassTenant)
-		if said {
-			b.Wait = wait
-		}
+		header := a.header.Clone() // the buckets are the client's, not the tenant's
+		header.Del(quota.ClientHeader)
+		header.Del(quota.OrganizationHeader)
+		b.Wait, _ = quota.WaitOf(header)
 		return failed(ClassTenant, quota.Refused, "the rate limit of the whole tenant, which others share", b)
-	case a.status >= 400 && a.status < 500 && isHTML(a):
-		return failed(ClassGateway, quota.Refused, "something before the token endpoint refused the request",
-			quota.Block{Scope: quota.Tenant, Reason: quota.Reason(ClassGateway), Wait: retryAfter, Base: 30 * time.Second, Cap: 10 * time.Minute, Quorum: true})
 	case says("rate limit", "limit reached", "limit has been reached", "tokens/", "allotment", "throttl") || says("exceeded") && a.status < 500:
 		return failed(ClassLimit, quota.Refused, "a limit that the tenant set",
 			quota.Block{Scope: quota.Client, Reason: quota.Reason(ClassLimit), Wait: retryAfter, Base: 15 * time.Minute, Cap: time.Hour})

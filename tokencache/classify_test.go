@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,6 +56,13 @@ func TestClassify(t *testing.T) {
 		{"7 the tenant's limit", 429, "X-RateLimit-Reset: 1700000060\nDate: Tue, 14 Nov 2023 22:13:20 GMT", `{"statusCode":429,"error":"Too Many Requests","message":"Global limit has been reached","errorCode":"too_many_requests"}`, ClassTenant, quota.Refused, quota.Tenant, minute, 0, false},
 		{"7 the tenant's limit, in other words", 429, "", "Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.", ClassTenant, quota.Refused, quota.Tenant, 0, time.Second, false},
 		{"7 and in others", 429, "", `{"error":"x","error_description":"Rate limit exceeded. Please retry after some time."}`, ClassTenant, quota.Refused, quota.Tenant, 0, time.Second, false},
+		{"7 the tenant's limit, with a quota that is spent and only watched", 429, quota.ClientHeader + ": " + spentClient + "\nX-RateLimit-Reset: 1700000060\nDate: Tue, 14 Nov 2023 22:13:20 GMT", `{"statusCode":429,"error":"Too Many Requests","message":"Global limit has been reached","errorCode":"too_many_requests"}`, ClassTenant, quota.Refused, quota.Tenant, minute, 0, false},
+		{"6 a limit of this client, with a quota that is spent and only watched", 429, quota.ClientHeader + ": " + spentClient + "\nAuth0-RateLimit: client;q=10;t=1;r=0\nRetry-After: 1", `{"error":"too_many_requests","error_description":"Rate limit exceeded."}`, ClassLimit, quota.Refused, quota.Client, time.Second, 0, false},
+		{"5 organization quota, by its text alone", 429, "", `{"error":"too_many_requests","error_description":"Organization quota exceeded"}`, ClassQuota, quota.Refused, organization, 0, minute, false},
+		{"17 a CDN that counts", 429, "Content-Type: text/html", "<html><title>429 Too Many Requests</title>", ClassGateway, quota.Refused, quota.Tenant, 0, 30 * time.Second, true},
+		{"17 another", 429, "Content-Type: text/html", "<html><title>Access denied | you are being rate limited (1015)</title>", ClassGateway, quota.Refused, quota.Tenant, 0, 30 * time.Second, true},
+		{"21 not found, as web servers say it", 404, "Content-Type: text/html", "<html><title>404 Not Found</title>", ClassEndpoint, quota.Refused, quota.Tenant, 0, 30 * time.Second, false},
+		{"21 not allowed, as web servers say it", 405, "Content-Type: text/html", "<html><title>405 Not Allowed</title>", ClassEndpoint, quota.Refused, quota.Tenant, 0, 30 * time.Second, false},
 		{"8 the tenant's limit as a 500", 500, "", `{"error":"access_denied","error_description":"Global limit has been reached"}`, ClassTenant, quota.Refused, quota.Tenant, 0, time.Second, false},
 		{"9 a limit made by a rule, as a 400", 400, "", `{"error":"invalid_request","error_description":"client has exceeded the rate limit of 10 tokens/28800 seconds"}`, ClassLimit, quota.Refused, quota.Client, 0, 15 * minute, false},
 		{"10 a limit as a 401", 401, "", `{"error":"Rate limit reached","error_description":"Access Denied"}`, ClassLimit, quota.Refused, quota.Client, 0, 15 * minute, false},
@@ -135,6 +143,14 @@ func TestClassify(t *testing.T) {
 }
 
 // Whatever a server answers, there is a verdict, and never a retry at once.
+// A refusal whose body breaks off is a refusal all the same.
+func TestClassifyHalfARefusal(t *testing.T) {
+	a := answer{status: http.StatusTooManyRequests, header: http.Header{"Retry-After": {"3600"}}, err: io.ErrUnexpectedEOF, sent: true}
+	if v := classify(a, scopes{}); v.outcome != quota.Refused || v.blocks[0].Wait != time.Hour {
+		t.Errorf("429 with Retry-After 3600 and half a body: got %s, %s, wait %v, want a refusal for an hour", v.class, v.outcome, v.blocks[0].Wait)
+	}
+}
+
 func FuzzClassify(f *testing.F) {
 	f.Add(429, `{"error":"too_many_requests"}`, "b=per_hour;q=1;r=0;t=1", "5")
 	f.Add(200, `{"access_token":"abc","expires_in":"86400"}`, "", "")

@@ -13,7 +13,7 @@ local function number(s) return s and tonumber(s) end
 
 local epoch, expires = tonumber(ARGV[1]), tonumber(ARGV[2])
 local floor = redis.pcall('GET', KEYS[2])
-floor = type(floor) == 'string' and tonumber(floor) or 0
+floor = type(floor) == 'string' and string.match(floor, '^%d+$') and #floor <= 15 and tonumber(floor) or 0
 if epoch < floor then return 'outdated' end
 
 local e, x

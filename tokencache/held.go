@@ -16,8 +16,7 @@ type held struct {
 
 	// Its age counts from just before the question whose answer told how much
 	// of its life was left. Neither clock is compared with another host's.
-	since time.Time     // by the monotonic clock
-	wall  time.Time     // by the wall clock
+	since moment
 	left  time.Duration // how much of its life was left then
 	plan  plan
 	late  time.Duration // how much later than the renewer this replica looks for a new one
@@ -28,6 +27,13 @@ type held struct {
 	noticed atomic.Bool  // somebody has seen that it wants attention
 	shared  atomic.Bool  // the fleet has it
 }
+
+// A moment is a reading of both clocks of this host. A machine that sleeps stops
+// the monotonic one, and somebody may set the other.
+type moment struct{ mono, wall time.Time }
+
+// moment reads both clocks.
+func (c *Cache) moment() moment { return moment{time.Now(), c.wall().Round(0)} }
 
 // String tells nothing of the token.
 func (h *held) String() string { return "a held token" }
@@ -53,7 +59,7 @@ const blink = time.Millisecond
 // time.Now would read the wall clock as well, and cost as much as the whole of
 // oauth2.ReuseTokenSource.
 func (h *held) fresh() bool {
-	age := time.Since(h.since)
+	age := time.Since(h.since.mono)
 	return age < h.look && age-time.Duration(h.checked.Load()) < blink && h.used.Load()
 }
 
@@ -61,8 +67,8 @@ func (h *held) fresh() bool {
 // wall clock may have been set meanwhile; then h seems older than it is, and
 // whoever looks measures it anew.
 func (h *held) age(wall time.Time) time.Duration {
-	mono := time.Since(h.since)
-	age := ageBy(mono, wall.Sub(h.wall))
+	mono := time.Since(h.since.mono)
+	age := ageBy(mono, wall.Sub(h.since.wall))
 	if age-mono < maxDrift { // the clocks agree, so one of them will do for a blink
 		h.checked.Store(int64(mono))
 	}
@@ -74,7 +80,7 @@ func ageBy(mono, wall time.Duration) time.Duration { return max(mono, wall) }
 // drifted reports whether the wall clock has run so far ahead that it was set,
 // or the machine slept: then the age is a guess, and to be measured again.
 func (h *held) drifted(wall time.Time) bool {
-	return wall.Sub(h.wall)-time.Since(h.since) >= maxDrift
+	return wall.Sub(h.since.wall)-time.Since(h.since.mono) >= maxDrift
 }
 
 const maxDrift = 2 * time.Second

@@ -31,7 +31,6 @@ type trial struct {
 	costs   int             // token requests that what happened may cost, at most
 	broke   int             // how often the lease may have been lost
 	losses  int             // how often Redis lost what it knew
-	forced  bool            // the API refuses a token or somebody rotates it: replicas may go back
 	printed strings.Builder // all that was logged or returned as an error
 }
 
@@ -147,7 +146,7 @@ const patience = 20 * time.Second
 func (tr *trial) call(ctx context.Context, m *member) {
 	before := m.source.held.Load()
 	m.mu.Lock()
-	sure := before != nil && !m.unsteady && time.Until(before.since.Add(before.left)) > leeway(before.record.ttl())
+	sure := before != nil && !m.unsteady && time.Until(before.since.mono.Add(before.left)) > leeway(before.record.ttl())
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

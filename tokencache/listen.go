@@ -12,8 +12,8 @@ type listener struct {
 	messages chan []byte // closed when the subscription has broken
 	close    func()
 
-	opened time.Time // before it was asked for, by this host's monotonic clock
-	rested bool      // somebody has waited with it, and nothing came of it yet
+	opened moment // before it was asked for
+	rested bool   // somebody has waited with it, and nothing came of it yet
 }
 
 // listen subscribes, and returns when the subscription stands: whatever is
@@ -22,17 +22,14 @@ type listener struct {
 // The messages are read here and not through PubSub.Channel, which sends a PING
 // every three seconds and waits for no answer to it.
 func (c *client) listen(ctx context.Context) (*listener, error) {
-	opened := time.Now()
+	opened := c.cache.moment()
 	sub, err := call(ctx, c.cache, func(ctx context.Context) (*redis.PubSub, error) {
 		sub := c.cache.rdb.Subscribe(ctx, c.names.News)
 		if _, err := sub.Receive(ctx); err != nil {
 			_ = sub.Close()
 			return nil, err
 		}
-		if ctx.Err() != nil { // nobody waits for it any more
-			_ = sub.Close()
-		}
-		return sub, ctx.Err()
+		return sub, nil
 	})
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (s *Source) valid() *held {
 // asked for it in all its life, or none is and nobody waits for one.
 func (s *Source) idle() bool {
 	if h := s.valid(); h != nil {
-		return !h.used.Load() && s.unwanted == nil && h.record.expires > 0
+		return !h.used.Load() && s.unwanted == nil && h.shared.Load()
 	}
 	return s.waiting == 0
 }

@@ -31,10 +31,10 @@ type Options struct {
 	// Empty means the host's name; an id of the process is added.
 	Replica string
 
-	// RenewBefore is how long before its expiry a token is renewed. Zero means
-	// an hour, and a quarter of the lifetime of tokens that live less than four
-	// hours. Longer survives a longer outage of the token endpoint, and spends
-	// more of the quota.
+	// RenewBefore is how long before its expiry a token is renewed, at most half
+	// its life. Zero means an hour, and a quarter of the lifetime of tokens that
+	// live less than four hours. Longer survives a longer outage of the token
+	// endpoint, and spends more of the quota.
 	RenewBefore time.Duration
 
 	// RequestTimeout bounds a token request. Zero means DefaultRequestTimeout.
@@ -42,7 +42,9 @@ type Options struct {
 	// holds up the others; a token that is still valid is served meanwhile.
 	RequestTimeout time.Duration
 
-	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout.
+	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout, or
+	// a quarter of RequestTimeout if that is less. It cannot be more: a lease has
+	// to hold some calls and a token request.
 	RedisTimeout time.Duration
 
 	// MaxWait is how long a caller without a deadline waits for a moment that
@@ -138,6 +140,12 @@ func (o *Options) complete() (Options, seal.Ring, error) {
 	}
 	if out.RequestTimeout > 0 && out.RequestTimeout < minRequestTimeout {
 		complain("RequestTimeout", "is %v: give it %v or more, since a lease lasts twice as long and needs a second", out.RequestTimeout, minRequestTimeout)
+	}
+	switch most := out.RequestTimeout / 4; {
+	case o == nil || o.RedisTimeout == 0:
+		out.RedisTimeout = min(out.RedisTimeout, most)
+	case out.RedisTimeout > most && most > 0:
+		complain("RedisTimeout", "is %v: give it %v, a quarter of RequestTimeout, or less, since a lease has to hold some calls and a token request", out.RedisTimeout, most)
 	}
 	out.Prefix = cmp.Or(out.Prefix, DefaultPrefix)
 	if strings.ContainsAny(out.Prefix, "{} \n") {

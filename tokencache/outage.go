@@ -38,7 +38,7 @@ const maxAccounts = 64
 // replica ask past Redis. What no error of Redis does is to look like a held
 // lease, or like a fleet without a token.
 func (c *client) away(ctx context.Context, batch []*Source, err error) {
-	if ctx.Err() != nil {
+	if c.cache.ctx.Err() != nil {
 		return
 	}
 	c.mu.Lock()
@@ -68,16 +68,25 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 	}
 }
 
-// back notes that Redis answers, and tells it what it missed.
-func (c *client) back(ctx context.Context) {
+// back notes that Redis does what it is asked to. That it can be read is not
+// enough: there is no primary, or no memory, while nothing can be written.
+func (c *client) back() {
 	c.mu.Lock()
-	failures, accounts := c.outage.failures, c.accounts
-	c.outage.failures, c.accounts = 0, nil
+	failures := c.outage.failures
+	c.outage.failures = 0
 	c.mu.Unlock()
 	if failures > 0 {
 		c.log(slog.LevelInfo, "Redis is back", slog.Int("failures", failures))
 		tell(c.cache, c.cache.opts.Trace.Redis, error(nil))
 	}
+}
+
+// catchUp tells Redis what it missed.
+func (c *client) catchUp(ctx context.Context) {
+	c.mu.Lock()
+	accounts := c.accounts
+	c.accounts = nil
+	c.mu.Unlock()
 	for i, a := range accounts {
 		if !c.settle(ctx, a) {
 			c.remember(accounts[i:]...)
@@ -127,6 +136,10 @@ func (c *client) remember(accounts ...account) {
 // direct asks the token endpoint past Redis, within the budget of this replica.
 // The answer goes to Redis when it is back: by the look that is due then.
 func (c *client) direct(ctx context.Context, s *Source, away error) {
+	if denied := c.blocked(s); denied != nil { // that costs nothing of the budget
+		s.deny(denied)
+		return
+	}
 	budget := c.cache.opts.Direct
 	now := time.Now()
 	c.mu.Lock()

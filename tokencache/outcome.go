@@ -41,7 +41,7 @@ func (s *Source) hold(f *failure, forced bool) {
 	case forced && h != nil:
 		// The one there is is good enough until somebody rejects it again: a
 		// forced renewal is not repeated by itself.
-		f.final = true
+		f.final, f.stands = true, true
 		s.refusal, s.unwanted = f, nil
 		s.schedule(h.look - h.age(s.client.cache.wall()))
 	case h != nil:
@@ -69,6 +69,7 @@ func (s *Source) endure(err error, pause time.Duration) {
 	f := &failure{err: err, until: time.Now().Add(pause), final: true}
 	if s.valid() != nil {
 		if s.unwanted != nil {
+			f.stands = true
 			s.refusal, s.unwanted = f, nil
 		}
 		s.schedule(pause)

@@ -41,7 +41,7 @@ func (t terms) planFor(ttl, left time.Duration) plan {
 // that tokens usually live is a good bargain; short lives give a quarter.
 func (t terms) window(ttl time.Duration) time.Duration {
 	if t.renewBefore > 0 {
-		return min(t.renewBefore, ttl-leeway(ttl))
+		return min(t.renewBefore, ttl/2)
 	}
 	return min(ttl/4, time.Hour)
 }

@@ -28,6 +28,6 @@ for i = 3, #KEYS, 2 do
   end
   for j = 1, 3 do reply[#reply + 1] = record[j] or '' end
   local floor = redis.pcall('GET', KEYS[i + 1])
-  reply[#reply + 1] = type(floor) == 'string' and floor or ''
+  reply[#reply + 1] = type(floor) == 'string' and string.match(floor, '^%d+$') and #floor <= 15 and floor or ''
 end
 return reply

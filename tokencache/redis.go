@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -140,6 +141,9 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		results <- result{value, err}
 		if alone.Swap(true) {
 			c.stuck.Add(-1)
+			if late, ok := any(value).(io.Closer); ok && err == nil {
+				_ = late.Close() // nobody waits for it any more
+			}
 		}
 	}()
 	r := result{err: fmt.Errorf("no answer within %v", c.redisTimeout)}

@@ -35,7 +35,7 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 		c.away(ctx, batch, err)
 		return ear
 	}
-	c.back(ctx)
+	c.catchUp(ctx)
 	var todo []*Source
 	for i, s := range batch {
 		if !s.take(ctx, views[i]) && !c.holdsBack(s) {
@@ -43,6 +43,7 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 		}
 	}
 	if len(todo) == 0 {
+		c.back()
 		return ear
 	}
 	// A lease without an end, or with one beyond a lease's, is none: the locker
@@ -63,7 +64,7 @@ func (c *client) coldRound(ctx context.Context, s *Source, ear *listener) (*list
 		c.away(ctx, []*Source{s}, err)
 		return ear, true
 	}
-	c.back(ctx)
+	c.catchUp(ctx)
 	switch {
 	case seen.record:
 		return ear, false
@@ -119,8 +120,10 @@ func (s *Source) take(ctx context.Context, v view) bool {
 	if problem != nil {
 		c.log(slog.LevelWarn, "the fleet's token in Redis is damaged, and is replaced", slog.String("token", s.id))
 	}
+	unsaved := false
 	if mine != nil { // the fleet has lost it, or has an older one
-		if _, err := s.commit(ctx, mine.record, v.spoilt); err == nil {
+		word, err := s.commit(ctx, mine.record, v.spoilt)
+		if unsaved = err != nil || !kept(word); !unsaved {
 			mine.shared.Store(true)
 			c.log(slog.LevelInfo, "gave the fleet back its token", slog.String("token", s.id))
 		}
@@ -131,9 +134,12 @@ func (s *Source) take(ctx context.Context, v view) bool {
 	if _, _, any := s.needs(); any {
 		return false
 	}
-	if h := s.valid(); h != nil {
+	switch h := s.valid(); {
+	case h != nil && unsaved: // or somebody was faster
+		s.schedule(min(h.look-h.age(c.cache.wall()), backoff(1, 5*time.Second, 5*time.Second, rand.Float64())))
+	case h != nil:
 		s.schedule(h.look - h.age(c.cache.wall()))
-	} else {
+	default:
 		s.rest()
 	}
 	s.tell()
@@ -231,18 +237,24 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	admitted := time.Now()
 	if err != nil {
 		if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
+			c.back()
 			c.note(denied)
 			s.deny(denied)
 			return
 		}
+		// It may have been counted, and is not sent. Redis is told when it is back.
+		c.remember(account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
 		c.away(ctx, []*Source{s}, err)
 		return
 	}
 
+	c.back()
+
 	// The request must be over before the lease is: nobody else may ask
-	// meanwhile. A process that was stopped finds out here, and asks nothing.
+	// meanwhile. A process that was stopped finds out here, and asks nothing; nor
+	// does it spend a token on a request that has no time.
 	within := min(c.cache.terms.request, lease.Left()-c.cache.terms.request/4)
-	if within <= 0 || ctx.Err() != nil {
+	if within < c.cache.terms.request/2 || ctx.Err() != nil {
 		c.account(ctx, account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
 		return
 	}
@@ -254,15 +266,20 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	}
 
 	r := s.granted(done.verdict.grant, epoch)
-	r.expires = expiry(admission.Now, admitted, done.sent, done.verdict.grant.life)
+	r.expires = expiry(admission.Now, admitted, done.sent.mono, done.verdict.grant.life)
 	// Those who wait here are served at once; the fleet a moment later. That is
 	// paid for, so it is done even if this replica is told to stop.
 	c.forget(s.scopeList)
 	c.mu.Lock()
+	if old := s.valid(); old != nil && r.epoch == old.record.epoch && r.expires <= old.record.expires {
+		// Tokens live shorter than they did. Who holds the old one would take
+		// this for the older of the two, and ask for another.
+		r.epoch++
+	}
 	h := s.adopt(r, done.verdict.grant.life, done.sent, true)
 	c.mu.Unlock()
 	s.tellAdopted(h, true)
-	stored, err := s.commit(context.WithoutCancel(ctx), r, v.spoilt)
+	word, err := s.commit(context.WithoutCancel(ctx), r, v.spoilt)
 	c.account(ctx, done.account)
 	if err != nil {
 		c.log(slog.LevelWarn, "the fleet could not be told of its new token yet", slog.Any("error", err))
@@ -273,7 +290,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if stored == "older" || stored == "outdated" { // the lease was broken, and another one was faster
+	if !kept(word) { // the lease was broken, and another one was faster
 		s.schedule(0)
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -71,8 +73,24 @@ func (c Credentials) request(ctx context.Context, rt http.RoundTripper) answer {
 	}
 	// A transport that does not trace may have sent it.
 	a.sent = written.Load() || !traced.Load() || a.status != 0
+	if a.err != nil && c.repeatedIn(a.err.Error()) {
+		a.err = errors.New("an error that repeats the request, and is not shown")
+	}
 	a.took = time.Since(start)
 	return a
+}
+
+// repeatedIn reports whether the secret is in text, in one of the ways in which it
+// was sent.
+func (c Credentials) repeatedIn(text string) bool {
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(c.ClientID) + ":" + url.QueryEscape(c.ClientSecret)))
+	quoted, _ := json.Marshal(c.ClientSecret)
+	for _, form := range []string{c.ClientSecret, url.QueryEscape(c.ClientSecret), basic, string(quoted[1 : len(quoted)-1])} {
+		if strings.Contains(text, form) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c Credentials) newRequest(ctx context.Context) (*http.Request, error) {

@@ -69,7 +69,7 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	}
 	switch v := views[0]; {
 	case v.record != nil:
-		status.Fleet = s.tokenStatus(*v.record, millis(v.record.expires-v.now)-time.Since(v.at))
+		status.Fleet = s.tokenStatus(*v.record, millis(v.record.expires-v.now)-time.Since(v.at.mono))
 	case errors.Is(v.problem, seal.ErrUnknownKey):
 		status.Problem = ErrSealKey.Error()
 	case v.problem != nil:

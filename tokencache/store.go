@@ -43,8 +43,9 @@ type view struct {
 
 // A glance is what a look tells about the client, whichever tokens it was for.
 type glance struct {
-	at, seen time.Time // just before and after the look, by this host's monotonic clock
-	now      int64     // in between, by the clock of Redis; Unix milliseconds
+	at   moment    // just before the look
+	seen time.Time // and after, by the monotonic clock
+	now  int64     // in between, by the clock of Redis; Unix milliseconds
 
 	lease   time.Duration // how long the lease is held; 0: it is free; negative: without an end
 	blocked []quota.Blocked
@@ -65,7 +66,7 @@ func (c *client) look(ctx context.Context, batch ...*Source) ([]view, error) {
 			}
 		}
 	}
-	g := glance{at: time.Now()}
+	g := glance{at: c.cache.moment()}
 	reply, err := call(ctx, c.cache, func(ctx context.Context) ([]string, error) {
 		return readScript.Eval(ctx, c.cache.rdb, names, args...).StringSlice()
 	})
@@ -151,6 +152,10 @@ func (s *Source) commit(ctx context.Context, r record, spoilt []byte) (string, e
 			r.epoch, r.expires, sealed, c.names.News, s.id, epochLife.Milliseconds(), spoilt, maxSealed).Text()
 	})
 }
+
+// kept reports whether what was committed is what the fleet has now: somebody
+// else may have been faster.
+func kept(word string) bool { return word == "stored" || word == "same" }
 
 // expiry returns when a token expires by the clock of Redis, at the earliest: it
 // was asked for at sent, and lives for life. Redis showed now at some moment

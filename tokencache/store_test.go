@@ -328,7 +328,7 @@ func FuzzParseNews(f *testing.F) {
 		if ok && n.id != "" && len(n.sealed) > 2*maxSealed {
 			t.Errorf("of %d bytes: got %d sealed", len(message), len(n.sealed))
 		}
-		s.client.hear(message, time.Now())
+		s.client.hear(message, s.client.cache.moment())
 		if s.held.Load() != nil {
 			t.Errorf("adopted something from %q", message)
 		}

@@ -39,8 +39,9 @@ func (c *client) standBy(ctx context.Context, todo []*Source, left time.Duration
 	if !heard {
 		return ear // what was published before it stood open has to be seen
 	}
-	if !c.pause(ctx, min(turn, pollHeard), ear) {
+	if !c.pause(ctx, min(turn, pollHeard), ear) { // gone deaf
 		ear.close()
+		c.pause(ctx, rand.N(pollUnheard), nil)
 		return nil
 	}
 	ear.rested = true
@@ -84,7 +85,7 @@ func (c *client) anyDue() bool {
 
 // hear takes in a message that was published after a moment, and reports whether
 // it says to look.
-func (c *client) hear(message []byte, after time.Time) bool {
+func (c *client) hear(message []byte, after moment) bool {
 	n, ok := parseNews(message)
 	if !ok {
 		return false
@@ -107,17 +108,19 @@ func (c *client) hear(message []byte, after time.Time) bool {
 // ear was opened, so the token lives as long as is left, counted from then. If
 // that gives too much away, as with an ear that is open always, the replica
 // looks instead.
-func (s *Source) hear(n news, after time.Time) {
+func (s *Source) hear(n news, after moment) {
 	c := s.client
-	v := view{glance: glance{at: after, seen: after, now: n.now}}
+	v := view{glance: glance{at: after, seen: after.mono, now: n.now}}
 	v.decodeRecord(s, n.epoch, n.expires, n.sealed)
-	late := time.Since(after) > pollHeard+c.cache.terms.lease
+	late := ageBy(time.Since(after.mono), c.cache.wall().Sub(after.wall)) > pollHeard+c.cache.terms.lease
 
 	c.mu.Lock()
 	var adopted *held
 	h := s.valid()
+	last := s.held.Load()
 	switch {
-	case v.record == nil || v.record.epoch < s.floor || h != nil && v.record.order(h.record) <= 0:
+	case last != nil && v.record != nil && v.record.order(last.record) <= 0: // somebody repeats what was said once
+	case v.record == nil || v.record.epoch < s.floor:
 	case late:
 		if h != nil || s.waiting > 0 {
 			s.schedule(rand.N(100 * time.Millisecond)) // not all at once
@@ -132,40 +135,53 @@ func (s *Source) hear(n news, after time.Time) {
 }
 
 // follow listens for as long as the cache lives. Whatever it may have missed
-// between two subscriptions, it looks for.
+// between two subscriptions, it looks for. One that breaks at once is not
+// renewed at once.
 func (c *client) follow() {
 	ctx := c.cache.ctx
-	for failures, first := 0, true; ctx.Err() == nil; first = false {
-		ear, err := c.listen(ctx)
-		if err != nil {
-			failures++
-			select {
-			case <-time.After(backoff(failures, time.Second, 30*time.Second, rand.Float64())):
-			case <-ctx.Done():
+	failures := 0
+	for first := true; ctx.Err() == nil; first = false {
+		began := time.Now()
+		if ear, err := c.listen(ctx); err == nil {
+			if !first {
+				c.lookSoon()
 			}
-			continue
+			c.hearAll(ctx, ear)
+			ear.close()
 		}
-		failures = 0
-		if !first {
-			c.mu.Lock()
-			for _, s := range c.sources {
-				if s.valid() != nil {
-					s.schedule(rand.N(time.Second))
-				}
+		failures++
+		if time.Since(began) > time.Minute {
+			failures = 1
+		}
+		select {
+		case <-time.After(backoff(failures, time.Second, 30*time.Second, rand.Float64())):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// hearAll takes in messages until the ear is deaf.
+func (c *client) hearAll(ctx context.Context, ear *listener) {
+	for {
+		select {
+		case message, open := <-ear.messages:
+			if !open {
+				return
 			}
-			c.mu.Unlock()
+			c.hear(message, ear.opened)
+		case <-ctx.Done():
+			return
 		}
-		for open := true; open; {
-			var message []byte
-			select {
-			case message, open = <-ear.messages:
-				if open {
-					c.hear(message, ear.opened)
-				}
-			case <-ctx.Done():
-				open = false
-			}
+	}
+}
+
+// lookSoon lets all sources with a token look, not all replicas at once.
+func (c *client) lookSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sources {
+		if s.valid() != nil {
+			s.schedule(rand.N(time.Second))
 		}
-		ear.close()
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -25,7 +26,7 @@ type link struct {
 	slow   time.Duration // what a dial takes
 	delay  time.Duration // what each reply takes
 	lose   int           // so many replies get lost, with their connections
-	frozen chan struct{} // nothing passes until it is closed
+	frozen int           // how often it was frozen, and not thawed yet
 	up     []*wire
 }
 
@@ -43,7 +44,7 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &wire{Conn: pipe, link: l}
+	conn := newWire(pipe, l)
 	l.set(func() { l.up = append(l.up, conn) })
 	return conn, nil
 }
@@ -73,64 +74,153 @@ func (l *link) set(f func()) {
 	f()
 }
 
-// freeze lets nothing pass, and breaks nothing, until the function that it
-// returns is called.
+// freeze holds up what Redis says, and breaks nothing, until the function that it
+// returns is called. What is sent to Redis gets there.
 func (l *link) freeze() (thaw func()) {
-	gate := make(chan struct{})
-	l.set(func() { l.frozen = gate })
+	l.set(func() { l.frozen++ })
 	return sync.OnceFunc(func() {
-		l.set(func() { l.frozen = nil })
-		close(gate)
+		var up []*wire
+		l.set(func() {
+			l.frozen--
+			up = slices.Clone(l.up)
+		})
+		for _, conn := range up {
+			conn.signal(func() {})
+		}
 	})
 }
 
-// A wire is a connection to Redis.
+func (l *link) isFrozen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.frozen > 0
+}
+
+// A wire is a connection to Redis. It always takes in what Redis says, as the
+// buffer of a socket does: miniredis stands still until it is rid of what it
+// says, and with it the clock.
 type wire struct {
 	net.Conn
 	link *link
-	dead atomic.Bool
+
+	mu       sync.Mutex
+	kept     []byte    // what Redis said, and nobody has read
+	err      error     // what comes after that
+	deadline time.Time // of reading
+	change   chan struct{}
+}
+
+func newWire(conn net.Conn, l *link) *wire {
+	w := &wire{Conn: conn, link: l, change: make(chan struct{})}
+	go func() {
+		p := make([]byte, 16<<10)
+		for {
+			n, err := conn.Read(p)
+			w.signal(func() {
+				w.kept = append(w.kept, p[:n]...)
+				if w.err == nil {
+					w.err = err
+				}
+			})
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return w
+}
+
+// signal changes the state, and lets those look again who wait.
+func (w *wire) signal(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+	close(w.change)
+	w.change = make(chan struct{})
 }
 
 // end ends it as a connection does whose other end is gone.
 func (w *wire) end() {
-	w.dead.Store(true)
+	w.signal(func() { w.kept, w.err = nil, io.EOF })
 	_ = w.Conn.Close()
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
+	n, err := w.next(p)
 	w.link.mu.Lock()
-	frozen, delay := w.link.frozen, w.link.delay
+	delay := w.link.delay
 	lost := n > 0 && w.link.lose > 0
 	if lost {
 		w.link.lose--
 	}
 	w.link.mu.Unlock()
-	if frozen != nil {
-		<-frozen
-	}
 	time.Sleep(delay)
 	if lost {
 		w.end()
 		return 0, io.EOF
 	}
-	if err != nil && w.dead.Load() {
-		err = io.EOF
-	}
 	return n, err
+}
+
+// next waits for what comes next.
+func (w *wire) next(p []byte) (int, error) {
+	for {
+		frozen := w.link.isFrozen()
+		w.mu.Lock()
+		change, deadline := w.change, w.deadline
+		switch {
+		case !frozen && len(w.kept) > 0:
+			n := copy(p, w.kept)
+			w.kept = w.kept[n:]
+			w.mu.Unlock()
+			return n, nil
+		case !frozen && w.err != nil:
+			defer w.mu.Unlock()
+			return 0, w.err
+		}
+		w.mu.Unlock()
+		var late <-chan time.Time
+		if !deadline.IsZero() {
+			if time.Until(deadline) <= 0 {
+				return 0, os.ErrDeadlineExceeded
+			}
+			late = time.After(time.Until(deadline))
+		}
+		select {
+		case <-change:
+		case <-late:
+		}
+	}
 }
 
 func (w *wire) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
-	if err != nil && w.dead.Load() {
-		err = io.EOF
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.err == io.EOF {
+			err = io.EOF
+		}
 	}
 	return n, err
 }
 
-// Deadlines of an end that is closed mean nothing.
-func (w *wire) SetDeadline(t time.Time) error      { _ = w.Conn.SetDeadline(t); return nil }
-func (w *wire) SetReadDeadline(t time.Time) error  { _ = w.Conn.SetReadDeadline(t); return nil }
+func (w *wire) Close() error {
+	w.signal(func() { w.err = net.ErrClosed })
+	return w.Conn.Close()
+}
+
+func (w *wire) SetDeadline(t time.Time) error {
+	_ = w.SetReadDeadline(t)
+	return w.SetWriteDeadline(t)
+}
+
+func (w *wire) SetReadDeadline(t time.Time) error {
+	w.signal(func() { w.deadline = t })
+	return nil
+}
+
+// The deadline of an end that is closed means nothing.
 func (w *wire) SetWriteDeadline(t time.Time) error { _ = w.Conn.SetWriteDeadline(t); return nil }
 
 // A door is a replica's way to the token endpoint.

@@ -1,0 +1,135 @@
+package tokencache
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// Somebody writes into the key of the epoch.
+func TestGarbageEpoch(t *testing.T) {
+	for _, garbage := range []string{"1e30", "0x7fffffff", "99999999999999999999", "9223372036854775807"} {
+		t.Run(garbage, func(t *testing.T) {
+			story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+				f.start(20)
+				_ = f.m.Set(f.replicas[0].source.epochKey, garbage)
+				f.together(f.replicas)
+				f.want(1)
+			})
+		})
+	}
+}
+
+// Somebody writes into our keys, and the type is wrong. That is as good as
+// nothing there.
+func TestKeysOfAnotherType(t *testing.T) {
+	for name, spoil := range map[string]func(f *fleet){
+		"quota": func(f *fleet) {
+			f.m.Del(f.replicas[0].source.client.names.Quota)
+			_ = f.m.Set(f.replicas[0].source.client.names.Quota, "x")
+		},
+		"journal": func(f *fleet) {
+			f.m.Del(f.replicas[0].source.client.names.Journal)
+			_ = f.m.Set(f.replicas[0].source.client.names.Journal, "x")
+		},
+		"lock": func(f *fleet) { f.m.HSet(f.replicas[0].source.client.names.Lock, "x", "y") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+				r := f.start(1)[0]
+				// The quota is known already.
+				f.token(r)
+				synctest.Wait()
+				f.m.Del(r.source.key)
+				r.close()
+				*r = *f.boot("again")
+				spoil(f)
+				var err error
+				for range 120 {
+					if _, err = r.source.Token(f.t.Context()); err == nil {
+						break
+					}
+					time.Sleep(30 * time.Second)
+				}
+				if err != nil {
+					f.t.Errorf("an hour later: %v", err)
+				}
+				status, err := r.source.Status(f.t.Context())
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				if w, _ := status.Quota.Find(quota.Client, quota.PerDay); int(w.Used) != f.requests() {
+					f.t.Errorf("the ledger has %d used, and %d requests were sent", w.Used, f.requests())
+				}
+			})
+		})
+	}
+}
+
+// A server sends back what it got, where a header should be. net/http shows such
+// a line in its error, which must not be shown.
+func TestEndpointEchoesTheSecret(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 4096)
+			n, _ := conn.Read(buf)
+			for !bytes.Contains(buf[:n], []byte("}")) {
+				m, err := conn.Read(buf[n:])
+				if n += m; err != nil {
+					break
+				}
+			}
+			_, body, _ := bytes.Cut(buf[:n], []byte("\r\n\r\n"))
+			fmt.Fprintf(conn, "HTTP/1.1 502 Bad Gateway\r\n%s\r\n\r\n", body)
+			conn.Close()
+		}
+	}()
+	cred := Credentials{TokenURL: "http://" + l.Addr().String(), ClientID: "id", ClientSecret: "s3cr3t-canary", Audience: "api"}
+	a := cred.request(t.Context(), endpointTransport(nil))
+	if text := newRequestError(a, classify(a, scopes{}), time.Time{}).Error(); strings.Contains(text, "s3cr3t-canary") {
+		t.Errorf("the error shows the secret: %s", text)
+	}
+}
+
+// Somebody publishes again what was published once, and says that it is earlier
+// than it is. A replica that has had the token does not fall for it; one that is
+// new believes it for no longer than a token lives, until the API refuses it.
+func TestNewsIsRepeated(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		h := r.source.held.Load()
+		sealed, err := sealRecord(r.source.ring, r.source.key, h.record)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		time.Sleep(11 * time.Hour) // it is over
+		past := time.Now().Add(-20 * 24 * time.Hour).UnixMilli()
+		message := fmt.Appendf(nil, "token %s 0 %d %d %s", r.source.id, h.record.expires, past, sealed)
+		r.source.client.hear(message, r.cache.moment())
+		if h.same(r.source.valid()) {
+			f.t.Error("a replica went back to a token that it had, and that is over")
+		}
+		cold := f.start(1)[0]
+		cold.source.client.hear(message, cold.cache.moment())
+		if h := cold.source.valid(); h != nil && h.left > 10*time.Hour {
+			f.t.Errorf("a token of 10 h is believed to have %v left", h.left)
+		}
+	})
+}
