@@ -42,9 +42,9 @@ type Options struct {
 	// holds up the others; a token that is still valid is served meanwhile.
 	RequestTimeout time.Duration
 
-	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout, or
-	// a quarter of RequestTimeout if that is less. It cannot be more: a lease has
-	// to hold some calls and a token request.
+	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout. A
+	// lease has to hold some calls and a token request: if the calls take so long
+	// that there is no time for it, none is sent.
 	RedisTimeout time.Duration
 
 	// MaxWait is how long a caller without a deadline waits for a moment that
@@ -140,12 +140,6 @@ func (o *Options) complete() (Options, seal.Ring, error) {
 	}
 	if out.RequestTimeout > 0 && out.RequestTimeout < minRequestTimeout {
 		complain("RequestTimeout", "is %v: give it %v or more, since a lease lasts twice as long and needs a second", out.RequestTimeout, minRequestTimeout)
-	}
-	switch most := out.RequestTimeout / 4; {
-	case o == nil || o.RedisTimeout == 0:
-		out.RedisTimeout = min(out.RedisTimeout, most)
-	case out.RedisTimeout > most && most > 0:
-		complain("RedisTimeout", "is %v: give it %v, a quarter of RequestTimeout, or less, since a lease has to hold some calls and a token request", out.RedisTimeout, most)
 	}
 	out.Prefix = cmp.Or(out.Prefix, DefaultPrefix)
 	if strings.ContainsAny(out.Prefix, "{} \n") {

@@ -201,15 +201,24 @@ func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) {
 	}
 	slices.SortStableFunc(wants, func(a, b want) int { return cmp.Compare(a.priority, b.priority) })
 
-	for _, w := range wants {
+	for i, w := range wants {
 		if lease.Left() < c.cache.terms.request*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
-			return // the rest stays due
+			var rest []*Source
+			for _, w := range wants[i:] {
+				rest = append(rest, w.s)
+			}
+			c.away(ctx, rest, errShort)
+			return
 		}
 		if !c.holdsBack(w.s) { // the one before may have been refused
 			c.fetch(ctx, lease, w.s, w.v)
 		}
 	}
 }
+
+// errShort means that a token request did not fit into what was left of the
+// lease. Trying again at once would end in the same way.
+var errShort = redisError(errors.New("its replies took so long, or this process was stopped for so long, that the lease ended before the token request could be sent"))
 
 // fetch sends one token request, if the ledger lets it, and gives the fleet what
 // came of it.
@@ -248,16 +257,16 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		return
 	}
 
-	c.back()
-
 	// The request must be over before the lease is: nobody else may ask
 	// meanwhile. A process that was stopped finds out here, and asks nothing; nor
 	// does it spend a token on a request that has no time.
 	within := min(c.cache.terms.request, lease.Left()-c.cache.terms.request/4)
 	if within < c.cache.terms.request/2 || ctx.Err() != nil {
 		c.account(ctx, account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
+		c.away(ctx, []*Source{s}, errShort)
 		return
 	}
+	c.back()
 	done := s.ask(ctx, within, attempt, false)
 	if done.verdict.class != "" {
 		c.account(ctx, done.account)
