@@ -10,8 +10,7 @@ type actor interface {
 	leave() // politely; it returns when the replica is gone
 }
 
-// A hire makes an actor. What it has to say is told to hear, until gone is
-// called: it has ended, and whether it was told to.
+// A hire makes an actor. What it has to say is told to hear.
 type hire func(cfg ReplicaConfig, hear func(Event)) (actor, error)
 
 // inProcess makes actors in this process. What the killed ones leave behind is

@@ -217,7 +217,7 @@ func checkTold(t *testing.T, seen *told) {
 	states := make(map[view.State]bool)
 	away := false
 	for _, s := range seen.snapshots {
-		away = away || s.Redis.Away
+		away = away || s.Away
 		for _, r := range s.Replicas {
 			states[r.State] = true
 		}

@@ -176,8 +176,6 @@ func (f *fleet) hear(i, life int, e Event) {
 		f.adopt(m, e, at)
 	case EventDenied:
 		m.backs = at.Add(time.Duration(e.LeftMS) * time.Millisecond)
-	case EventRedis:
-		m.away = e.Error != ""
 	case EventCounters:
 		m.count(*e.Counters, at)
 	case EventBye:
@@ -197,7 +195,7 @@ func (f *fleet) adopt(m *member, e Event, at time.Time) {
 	left := time.Duration(e.LeftMS) * time.Millisecond
 	t := f.known[e.Token]
 	if t == nil {
-		t = &token{number: len(f.tokens) + 1, epoch: e.Epoch, by: e.By, first: at}
+		t = &token{number: len(f.tokens) + 1, epoch: e.Epoch, by: e.By}
 		f.known[e.Token] = t
 		f.tokens = append(f.tokens, t)
 	}

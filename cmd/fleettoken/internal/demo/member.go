@@ -17,7 +17,6 @@ type member struct {
 	token    *token // what it serves; nil: nothing yet
 	answered int    // the last command that it has answered
 	asking   bool   // it has sent a token request that is not over
-	away     bool   // it cannot reach Redis
 	backs    time.Time
 
 	past     Counters // of the lives that are over
@@ -35,7 +34,6 @@ type token struct {
 	by      string
 	life    time.Duration
 	expires time.Time
-	first   time.Time // when the first replica had it
 	last    time.Time // when the last one got it, until now
 }
 
@@ -87,7 +85,7 @@ func (m *member) state(at time.Time, window time.Duration, blocked bool) view.St
 
 // end closes a life.
 func (m *member) end() {
-	m.actor, m.token, m.asking, m.away, m.ready = nil, nil, false, false, false
+	m.actor, m.token, m.asking, m.ready = nil, nil, false, false
 	m.past, m.now = m.past.plus(m.now), Counters{}
 	m.paces = nil
 	m.backs, m.answered = time.Time{}, 0

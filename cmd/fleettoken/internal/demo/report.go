@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -70,17 +71,17 @@ func (r *Report) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	row := func(name, value, note string) { fmt.Fprintf(table, "  %s\t%s\t%s\n", name, value, note) }
 
-	row("token requests", grouped(r.TokenRequests), r.requests())
-	row("without sharing", grouped(r.UnsharedTokenRequests), "each replica for itself; "+allowance(r.Quota))
-	row("API calls served", grouped(r.APICalls), fmt.Sprintf("%s failed, %s with an expired token", grouped(r.FailedCalls), grouped(r.ExpiredServed)))
+	row("token requests", view.Grouped(r.TokenRequests), r.requests())
+	row("without sharing", view.Grouped(r.UnsharedTokenRequests), "each replica for itself; "+allowance(r.Quota))
+	row("API calls served", view.Grouped(r.APICalls), fmt.Sprintf("%s failed, %s with an expired token", view.Grouped(r.FailedCalls), view.Grouped(r.ExpiredServed)))
 	row("first token", ms(r.FirstTokenMS), "the slowest replica's, after its start")
 	if r.RotationMS > 0 {
 		row("rotation", ms(r.RotationMS), "until the last replica had the new token")
 	}
-	row("requests at once", grouped(r.AtOnce), "at most")
+	row("requests at once", view.Grouped(r.AtOnce), "at most")
 	row("Redis commands", strconv.FormatFloat(r.RedisCommandsPerCall, 'f', 3, 64), "a call; none while the token is fresh")
 	if b, ok := r.Quota[quota.PerHour]; ok {
-		row("quota left", grouped(int(b.Remaining)), left(r.Quota))
+		row("quota left", view.Grouped(int(b.Remaining)), left(r.Quota))
 	}
 	_ = table.Flush() // to a strings.Builder, which does not fail
 
@@ -128,7 +129,7 @@ func (r *Report) WriteEvidence(w io.Writer) error {
 	fmt.Fprintln(table, "asked\tby\twhy\toutcome\tstatus\ttook")
 	for _, e := range r.Journal {
 		by, _, _ := strings.Cut(e.By, "/")
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%v\n", e.At.Format("15:04:05.000"), by, e.Why, or(e.Outcome, "nobody knows"), e.Status, e.Took.Round(time.Millisecond))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%v\n", e.At.Format("15:04:05.000"), by, e.Why, cmp.Or(e.Outcome, "nobody knows"), e.Status, e.Took.Round(time.Millisecond))
 	}
 	_ = table.Flush()
 	_, err := io.WriteString(w, trimmed(out.String()))
@@ -169,16 +170,7 @@ func ms(n float64) string {
 	if n < 10 {
 		return strconv.FormatFloat(n, 'f', 1, 64) + " ms"
 	}
-	return grouped(int(n+0.5)) + " ms"
-}
-
-// grouped writes a number with commas, so that it can be read at a glance.
-func grouped(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
+	return view.Grouped(int(n+0.5)) + " ms"
 }
 
 // trimmed removes the blanks at the ends of lines, which a table leaves.
@@ -188,11 +180,4 @@ func trimmed(s string) string {
 		lines[i] = strings.TrimRight(line, " ")
 	}
 	return strings.Join(lines, "\n")
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

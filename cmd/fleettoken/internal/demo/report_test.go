@@ -203,12 +203,7 @@ func TestQuotaOf(t *testing.T) {
 	}
 }
 
-func TestNumbersForPeople(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234"} {
-		if got := grouped(n); got != want {
-			t.Errorf("%d: got %q, want %q", n, got, want)
-		}
-	}
+func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 ms", 1400 * time.Microsecond: "1 ms", 994 * time.Millisecond: "994 ms", time.Second: "1 s", 1234 * time.Millisecond: "1.2 s", 21 * time.Second: "21 s",
 	} {

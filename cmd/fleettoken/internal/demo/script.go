@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
@@ -20,7 +21,6 @@ type act struct {
 // The promises, by the names under which they are reported as broken.
 const (
 	promiseToken   = "every replica gets a token"
-	promiseOnce    = "one token request serves the whole fleet"
 	promiseMemory  = "a valid token is served from memory"
 	promiseRenewal = "a token is renewed before it expires"
 	promiseTakes   = "a renewer that dies is replaced"
@@ -142,5 +142,5 @@ func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return grouped(n) + " " + many
+	return view.Grouped(n) + " " + many
 }

@@ -27,10 +27,8 @@ func (s *story) snapshot() view.Snapshot {
 	status, age, away := s.stage.observer.saw()
 	ledger, served := s.ledger(), s.served()
 	v := view.Snapshot{
-		Title: s.title(), At: now.Sub(s.began), Of: s.options.Duration,
-		Redis:   view.Link{Name: s.stage.store.name(), Away: away},
-		Buckets: buckets(quotaOf(ledger), status.Quota, age),
-		Totals:  view.Totals{Requests: len(ledger), Calls: served, AtOnce: ledger.MaxConcurrent(), Expired: s.expired()},
+		Title: s.title(), At: now.Sub(s.began), Away: away, Buckets: buckets(quotaOf(ledger)),
+		Totals: view.Totals{Requests: len(ledger), Calls: served, Unshared: s.fleet.unshared(), Expired: s.expired()},
 	}
 	if status.Lease != nil && !away {
 		v.Token.Lease = max(status.Lease.Left-age, 0)
@@ -39,7 +37,6 @@ func (s *story) snapshot() view.Snapshot {
 		v.Token.Blocked = max(v.Token.Blocked, b.Left-age)
 	}
 	s.fleet.look(func() { s.members(&v, now) })
-	v.Totals.Unshared, v.Totals.FirstSlow = s.fleet.unshared(), s.fleet.slowest()
 	totals := s.fleet.totals()
 	v.Totals.Failed, v.Totals.Commands = totals.Failed, totals.Commands
 	s.mu.Lock()
@@ -78,16 +75,10 @@ func (s *story) members(v *view.Snapshot, now time.Time) {
 	}
 }
 
-// buckets joins what the endpoint says of the quota with what the fleet's own
-// ledger says. The ledger was seen a while ago.
-func buckets(endpoint map[string]Bucket, ledger quota.State, age time.Duration) []view.Bucket {
-	var list []view.Bucket
-	for _, b := range []view.Bucket{{Name: quota.PerHour, Quota: perHour}, {Name: quota.PerDay, Quota: perDay}} {
-		b.Used = endpoint[b.Name].Used
-		if w, ok := ledger.Find(quota.Client, b.Name); ok {
-			b.Own, b.Resets = w.Own, max(w.Left-age, 0)
-		}
-		list = append(list, b)
+// buckets is what the endpoint has said of the quota.
+func buckets(said map[string]Bucket) []view.Bucket {
+	return []view.Bucket{
+		{Name: quota.PerHour, Quota: perHour, Used: said[quota.PerHour].Used},
+		{Name: quota.PerDay, Quota: perDay, Used: said[quota.PerDay].Used},
 	}
-	return list
 }

@@ -54,7 +54,7 @@ func tiny(s Snapshot, width, height int) []string {
 // head is the title and the chapter.
 func (t theme) head(s Snapshot, width int) []string {
 	redis := t.good.Render("●") + t.dim.Render(" Redis")
-	if s.Redis.Away {
+	if s.Away {
 		redis = t.bad.Render("✕ Redis")
 	}
 	title := ends(" "+t.accent.Render("fleettoken demo")+"  "+t.dim.Render(fit(s.Title, min(width-34, lipgloss.Width(s.Title)))), redis+"  "+seconds(s.At)+" ", width)
@@ -121,7 +121,7 @@ func (t theme) fate(s Snapshot, width int) string {
 		style, text = t.dim, "nobody has a token yet"
 	case !k.due():
 		text = fmt.Sprintf("fresh; renewed in %s, when the last %s of its life begin", seconds(k.Left-k.Window), seconds(k.Window))
-	case s.Redis.Away:
+	case s.Away:
 		style, text = t.bad, "due, and Redis is away: nobody asks, everybody serves it on"
 	case k.Blocked > 0:
 		style, text = t.calm, fmt.Sprintf("due, and nobody asks for %s, as the endpoint wants; everybody serves it on", seconds(k.Blocked))
@@ -222,14 +222,14 @@ func (t theme) foot(s Snapshot, width int) []string {
 		expired = t.bad
 	}
 	parts := []string{
-		t.strong.Render(grouped(n.Requests)) + t.dim.Render(" token requests"),
-		t.strong.Render(grouped(n.Unshared)) + t.dim.Render(" unshared"),
-		t.strong.Render(grouped(n.Calls)) + t.dim.Render(" calls"),
-		failed.Render(grouped(n.Failed)) + t.dim.Render(" failed"),
-		expired.Render(grouped(n.Expired)) + t.dim.Render(" expired"),
+		t.strong.Render(Grouped(n.Requests)) + t.dim.Render(" token requests"),
+		t.strong.Render(Grouped(n.Unshared)) + t.dim.Render(" unshared"),
+		t.strong.Render(Grouped(n.Calls)) + t.dim.Render(" calls"),
+		failed.Render(Grouped(n.Failed)) + t.dim.Render(" failed"),
+		expired.Render(Grouped(n.Expired)) + t.dim.Render(" expired"),
 	}
 	if width >= 100 {
-		parts = append(parts, t.strong.Render(fmt.Sprintf("%.0f", n.Rate))+t.dim.Render(" calls/s"), t.strong.Render(grouped(n.Commands))+t.dim.Render(" Redis commands"))
+		parts = append(parts, t.strong.Render(fmt.Sprintf("%.0f", n.Rate))+t.dim.Render(" calls/s"), t.strong.Render(Grouped(n.Commands))+t.dim.Render(" Redis commands"))
 	}
 	line := " "
 	for _, part := range parts {

@@ -51,14 +51,13 @@ func chapters(n int, state ChapterState) []Chapter {
 func scenes() map[string]Snapshot {
 	base := func() Snapshot {
 		return Snapshot{
-			Title: "20 replicas, an embedded Redis", At: 5500 * time.Millisecond, Of: 15 * second,
-			Redis: Link{Name: "an embedded Redis"},
+			Title: "20 replicas, an embedded Redis", At: 5500 * time.Millisecond,
 			Buckets: []Bucket{
-				{Name: "per_hour", Quota: 42, Used: 2, Own: 3, Resets: 1800 * second},
-				{Name: "per_day", Quota: 100, Used: 2, Own: 3, Resets: 9000 * second},
+				{Name: "per_hour", Quota: 42, Used: 2},
+				{Name: "per_day", Quota: 100, Used: 2},
 			},
 			Token:  Token{Number: 2, By: "r07", Life: 8 * second, Left: 7 * second, Window: 6 * second},
-			Totals: Totals{Requests: 3, Unshared: 40, Calls: 2705, Rate: 500, Commands: 142, AtOnce: 1},
+			Totals: Totals{Requests: 3, Unshared: 40, Calls: 2705, Rate: 500, Commands: 142},
 		}
 	}
 	all := make(map[string]Snapshot)
@@ -67,7 +66,7 @@ func scenes() map[string]Snapshot {
 	s.Chapters, s.At = chapters(1, Current), 40*time.Millisecond
 	s.Token = Token{Renewer: "r07", Lease: second}
 	s.Buckets[0].Used, s.Buckets[1].Used = 0, 0
-	s.Totals = Totals{Requests: 1, AtOnce: 1}
+	s.Totals = Totals{Requests: 1}
 	s.Replicas = fleetOf(20, false)
 	for i := range s.Replicas {
 		s.Replicas[i] = Replica{Name: s.Replicas[i].Name}
@@ -103,7 +102,7 @@ func scenes() map[string]Snapshot {
 
 	s = base()
 	s.Chapters = chapters(7, Broken)
-	s.Redis.Away = true
+	s.Away = true
 	s.Token = Token{Number: 5, Epoch: 1, By: "operator", Life: 8 * second, Left: 4 * second, Window: 6 * second}
 	s.Replicas = fleetOf(60, true)
 	for i := range s.Replicas {
@@ -242,6 +241,14 @@ func TestStatesDiffer(t *testing.T) {
 		glyphs[s.glyph()], words[s.String()] = s, s
 		if n := lipgloss.Width(s.String()); n > 9 {
 			t.Errorf("%v takes %d cells, and a cell has 9 for it", s, n)
+		}
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234"} {
+		if got := Grouped(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
 		}
 	}
 }

@@ -7,12 +7,11 @@ import "time"
 type Snapshot struct {
 	Title string        // what runs, in a few words
 	At    time.Duration // since the beginning
-	Of    time.Duration // how long it takes, roughly
 
 	Chapters []Chapter // the whole story, in its order
 
-	Token    Token // the fleet's; the zero Token is none
-	Redis    Link
+	Token    Token    // the fleet's; the zero Token is none
+	Away     bool     // Redis does not answer
 	Buckets  []Bucket // the quota, as the ledger and the endpoint have it
 	Replicas []Replica
 	Events   []Event // the latest ones, the oldest first
@@ -64,19 +63,11 @@ type Token struct {
 // due reports whether the renewal window has begun.
 func (t Token) due() bool { return t.Number > 0 && t.Left <= t.Window }
 
-// A Link is how Redis does.
-type Link struct {
-	Name string // what it is
-	Away bool
-}
-
 // A Bucket is one part of the quota.
 type Bucket struct {
-	Name   string        // "per_hour"
-	Quota  int64         // how many tokens it allows
-	Used   int64         // how many are used, by the endpoint's own account
-	Own    int64         // how many requests the fleet has counted itself
-	Resets time.Duration // until it is full again; zero: not known
+	Name  string // "per_hour"
+	Quota int64  // how many tokens it allows
+	Used  int64  // how many are used, by the endpoint's account
 }
 
 // A Replica is one process of the fleet.
@@ -127,13 +118,11 @@ const (
 
 // Totals are counted from the beginning.
 type Totals struct {
-	Requests  int // token requests, by the endpoint's ledger
-	Unshared  int // what they would be if every replica asked for itself
-	Calls     int // API calls that were answered with 200
-	Failed    int // API calls that failed
-	Expired   int // API calls with a token that had expired
-	Rate      float64
-	Commands  int // Redis commands of all replicas
-	AtOnce    int // the most token requests at one moment
-	FirstSlow time.Duration
+	Requests int // token requests, by the endpoint's ledger
+	Unshared int // what they would be if every replica asked for itself
+	Calls    int // API calls that were answered with 200
+	Failed   int // API calls that failed
+	Expired  int // API calls with a token that had expired
+	Rate     float64
+	Commands int // Redis commands of all replicas
 }
