@@ -108,12 +108,15 @@ func (r *Report) WriteText(w io.Writer) error {
 func (r *Report) WriteStory(w io.Writer) error {
 	var out strings.Builder
 	for _, c := range r.Chapters {
-		mark := "✓"
-		if !c.Kept {
+		mark, result := "✓", c.Result
+		switch {
+		case r.Interrupted && result == "": // it was neither kept nor broken
+			mark, result = "·", "interrupted"
+		case !c.Kept:
 			mark = "✗"
 		}
 		fmt.Fprintf(&out, "%s %s\n", mark, c.Title)
-		for _, line := range view.Wrap(c.Result, 76) {
+		for _, line := range view.Wrap(result, 76) {
 			fmt.Fprintf(&out, "  %s\n", line)
 		}
 	}

@@ -116,6 +116,15 @@ func TestWriteStory(t *testing.T) {
 	if err := r.WriteStory(&out); err != nil || out.String() != want {
 		t.Errorf("got %v\n%s\nwant\n%s", err, out.String(), want)
 	}
+
+	// A chapter that was interrupted has broken no promise.
+	r.Interrupted = true
+	r.Chapters = []Chapter{{Title: "The token is renewed", Result: "r07 did, late"}, {Title: "Redis dies"}}
+	want = "✗ The token is renewed\n  r07 did, late\n· Redis dies\n  interrupted\n\n"
+	out.Reset()
+	if err := r.WriteStory(&out); err != nil || out.String() != want {
+		t.Errorf("interrupted: got %v\n%s\nwant\n%s", err, out.String(), want)
+	}
 }
 
 func TestWriteEvidence(t *testing.T) {
