@@ -16,6 +16,7 @@ type config struct {
 	credentials tokencache.Credentials
 	options     tokencache.Options
 	redis       *redis.UniversalOptions
+	redisFrom   string            // the setting or the flag that redis is from
 	names       *strings.Replacer // turns the library's names into those of settings
 }
 
@@ -50,16 +51,28 @@ func (a *app) config() (*config, error) {
 	} else {
 		c.options.RootCAs = trusted
 	}
-	c.redis = a.redisOptions(s, &problems)
+	c.redis, c.redisFrom = a.redisOptions(s, &problems), a.redisSetting()
 	c.check(secretSetting != "", &problems)
 	return c, problems.err()
 }
 
+// redisFromEnv is what --redis says if the address is in the environment, as it
+// must be if it has a password in it.
+const redisFromEnv = "env"
+
+// redisSetting returns where the address of Redis comes from, for people.
+func (a *app) redisSetting() string {
+	if a.flags.redis == "" || a.flags.redis == redisFromEnv {
+		return settingPrefix + "REDIS_URL"
+	}
+	return "--redis"
+}
+
 // redisOptions reads where Redis is.
 func (a *app) redisOptions(s settings, problems *problems) *redis.UniversalOptions {
-	setting, address := settingPrefix+"REDIS_URL", s.RedisURL
-	if a.flags.redis != "" {
-		setting, address = "--redis", a.flags.redis
+	setting, address := a.redisSetting(), s.RedisURL
+	if setting == "--redis" {
+		address = a.flags.redis
 		if redisurl.HasSecret(address) {
 			problems.add("--redis has a password in it, which other users of this machine can see: set %sREDIS_URL instead", settingPrefix)
 			return nil

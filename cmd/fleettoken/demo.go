@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/demo"
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
+	"github.com/fleettoken/fleettoken/tokencache"
 )
 
 const demoHelp = `demo plays what happens to a fleet in days, in a quarter of a minute.
@@ -36,10 +37,6 @@ const demoExample = `  $ fleettoken demo
 // exitInterrupted is the exit code if somebody has ended the demo: that of a
 // program which SIGINT has ended.
 const exitInterrupted = 130
-
-// redisFromEnv is what --redis says if the address is in the environment, as it
-// must be if it has a password in it.
-const redisFromEnv = "env"
 
 type demoFlags struct {
 	replicas               int
@@ -97,7 +94,11 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 	}
 	report, err := demo.Run(ctx, options)
 	if err := errors.Join(err, closeView()); err != nil {
-		return failed(err)
+		failure := failed(err)
+		if away, ok := errors.AsType[*tokencache.RedisError](err); ok && options.Redis != nil {
+			failure.problems[0].hints = []string{redisHint(away, a.redisSetting(), options.Redis.TLSConfig != nil)}
+		}
+		return failure
 	}
 	if live { // the screen that told it is gone
 		if err := report.WriteStory(a.stdout); err != nil {
@@ -115,9 +116,8 @@ func (a *app) demoRedis(options *demo.Options) (url string, err error) {
 	}
 	var problems problems
 	s := readSettings(a.env, &problems)
-	url = a.flags.redis
-	if url == redisFromEnv {
-		a.flags.redis, url = "", s.RedisURL
+	if url = a.flags.redis; url == redisFromEnv {
+		url = s.RedisURL
 	}
 	options.Redis = a.redisOptions(s, &problems)
 	return url, problems.err()

@@ -33,7 +33,7 @@ func (c *config) explain(err error) *failure {
 // not say.
 func (c *config) hints(err error) []string {
 	if e, ok := errors.AsType[*tokencache.RedisError](err); ok {
-		return []string{c.redisHint(e)}
+		return []string{redisHint(e, c.redisFrom, c.redis.TLSConfig != nil)}
 	}
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		hints := []string{"'fleettoken status' shows the quota, what is blocked, and the last token requests"}
@@ -70,37 +70,42 @@ func setRight(class tokencache.Class) string {
 }
 
 // redisHint reads the words of Redis and its client. They are for people, and
-// there is no better way to tell these mistakes apart.
-func (c *config) redisHint(err *tokencache.RedisError) string {
+// there is no better way to tell these mistakes apart. The address is from a
+// setting or a flag; secure says that it asks for TLS.
+func redisHint(err *tokencache.RedisError, from string, secure bool) string {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "if the certificate is for another name, add ?tls_server_name=NAME to FLEETTOKEN_REDIS_URL"
+		return "if the certificate is for another name, add ?tls_server_name=NAME to " + from
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "if Redis has a certificate authority of its own, name its file in FLEETTOKEN_REDIS_CA_FILE"
 	}
+	password := "write user and password into FLEETTOKEN_REDIS_URL: redis://USER:PASSWORD@HOST"
+	if from == "--redis" { // others can see it
+		password += ", and say --redis " + redisFromEnv
+	}
 	text := err.Error()
 	for _, known := range []struct{ sign, hint string }{
-		{"MOVED ", "this is a node of a Cluster: write redis+cluster:// in FLEETTOKEN_REDIS_URL"},
-		{"cluster support disabled", "this is no Cluster: write redis:// in FLEETTOKEN_REDIS_URL"},
+		{"MOVED ", "this is a node of a Cluster: write redis+cluster:// in " + from},
+		{"cluster support disabled", "this is no Cluster: write redis:// in " + from},
 		{"unreachable: NOAUTH", "the Sentinels want a password: add ?sentinel_password=PASSWORD to FLEETTOKEN_REDIS_URL"},
 		{"unreachable: WRONGPASS", "check sentinel_username and sentinel_password in FLEETTOKEN_REDIS_URL"},
-		{"all sentinels", "check the addresses of the Sentinels and the name of the master in FLEETTOKEN_REDIS_URL"},
-		{"unknown command", "if this is a Sentinel, write redis+sentinel://HOST:26379/MASTER in FLEETTOKEN_REDIS_URL"},
-		{"NOAUTH", "write user and password into FLEETTOKEN_REDIS_URL: redis://USER:PASSWORD@HOST"},
-		{"unauthenticated", "write user and password into FLEETTOKEN_REDIS_URL: redis://USER:PASSWORD@HOST"},
+		{"all sentinels", "check the addresses of the Sentinels and the name of the master in " + from},
+		{"unknown command", "if this is a Sentinel, write redis+sentinel://HOST:26379/MASTER in " + from},
+		{"NOAUTH", password},
+		{"unauthenticated", password},
 		{"WRONGPASS", "check user and password in FLEETTOKEN_REDIS_URL"},
 		{"invalid password", "check the password in FLEETTOKEN_REDIS_URL"},
 		{"NOPERM", "the user in FLEETTOKEN_REDIS_URL needs more rights"},
-		{"DB index", "check the number of the database in FLEETTOKEN_REDIS_URL"},
-		{"READONLY", "this is a replica: FLEETTOKEN_REDIS_URL must lead to the master"},
-		{": EOF", "if this Redis wants TLS, write rediss:// in FLEETTOKEN_REDIS_URL"},
+		{"DB index", "check the number of the database in " + from},
+		{"READONLY", "this is a replica: " + from + " must lead to the master"},
+		{": EOF", "if this Redis wants TLS, write rediss:// in " + from},
 	} {
 		if strings.Contains(text, known.sign) {
 			return known.hint
 		}
 	}
-	if c.redis.TLSConfig != nil { // a Redis without TLS waits for more of the handshake, in silence
-		return "check the address in FLEETTOKEN_REDIS_URL; if this Redis does not speak TLS, begin it with redis"
+	if secure { // a Redis without TLS waits for more of the handshake, in silence
+		return "check the address in " + from + "; if this Redis does not speak TLS, begin it with redis"
 	}
-	return "check the address in FLEETTOKEN_REDIS_URL, or --redis"
+	return "check the address in " + from
 }

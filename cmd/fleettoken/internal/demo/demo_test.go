@@ -259,11 +259,11 @@ func TestDemoCannotBe(t *testing.T) {
 		options Options
 		want    string
 	}{
-		{"no replicas", Options{Replicas: 0, Duration: DefaultDuration}, "a fleet of 0 replicas"},
-		{"too many", Options{Replicas: MaxReplicas + 1, Duration: DefaultDuration}, "from 1 to 500"},
-		{"too many processes", Options{Replicas: MaxProcesses + 1, Duration: DefaultDuration, Spawn: spawner(t)}, "from 1 to 100"},
-		{"too short", Options{Replicas: 20, Duration: MinDuration - 1}, "half a second at least"},
-		{"too long", Options{Replicas: 20, Duration: MaxDuration + 1}, "1h0m0s"},
+		{"no replicas", Options{Replicas: 0, Duration: DefaultDuration}, "--replicas is 0: it can be from 1 to 500"},
+		{"too many", Options{Replicas: MaxReplicas + 1, Duration: DefaultDuration}, "--replicas is 501"},
+		{"too many processes", Options{Replicas: MaxProcesses + 1, Duration: DefaultDuration, Spawn: spawner(t)}, "from 1 to 100 with --processes"},
+		{"too short", Options{Replicas: 20, Duration: MinDuration - 1}, "--duration is 9.999999999s: it can be from 10s to 1h"},
+		{"too long", Options{Replicas: 20, Duration: MaxDuration + 1}, "--duration is 1h0m0.000000001s"},
 		{"no Redis", Options{Replicas: 2, Duration: MinDuration, Redis: &redis.UniversalOptions{Addrs: []string{"127.0.0.1:1"}}}, "the Redis at 127.0.0.1:1"},
 	} {
 		r, err := Run(t.Context(), row.options)

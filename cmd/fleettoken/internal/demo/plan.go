@@ -81,7 +81,7 @@ func paceOf(replicas int) float64 {
 // checkDuration says what is wrong with a duration, if anything is.
 func checkDuration(d time.Duration) error {
 	if d < MinDuration || d > MaxDuration {
-		return fmt.Errorf("a demo of %v cannot be: a token request may take half a second at least and the rest follows from that, so it takes from %v to %v", d, MinDuration, MaxDuration)
+		return fmt.Errorf("--duration is %v: it can be from %.0fs to %.0fh", d, MinDuration.Seconds(), MaxDuration.Hours())
 	}
 	return nil
 }

@@ -64,10 +64,10 @@ type Chapter struct {
 	Kept   bool   `json:"kept"`
 }
 
-// WriteText writes the report for people.
+// WriteText writes the report for people, below what they have seen of the story.
 func (r *Report) WriteText(w io.Writer) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s shared one token for %.1f s\n\n", plural(r.Replicas, "replica", "replicas"), r.Seconds)
+	fmt.Fprintf(&out, "\n%s shared one token for %.1f s\n\n", plural(r.Replicas, "replica", "replicas"), r.Seconds)
 	table := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	row := func(name, value, note string) { fmt.Fprintf(table, "  %s\t%s\t%s\n", name, value, note) }
 
@@ -120,7 +120,7 @@ func (r *Report) WriteStory(w io.Writer) error {
 			fmt.Fprintf(&out, "  %s\n", line)
 		}
 	}
-	_, err := io.WriteString(w, out.String()+"\n")
+	_, err := io.WriteString(w, out.String())
 	return err
 }
 

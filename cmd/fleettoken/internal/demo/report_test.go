@@ -33,7 +33,8 @@ func TestWriteText(t *testing.T) {
 		report *Report
 		want   string
 	}{
-		{"kept", sampleReport(), `20 replicas shared one token for 15.6 s
+		{"kept", sampleReport(), `
+20 replicas shared one token for 15.6 s
 
   token requests     8        6 tokens, 2 that the demo made fail
   without sharing    120      each replica for itself; 42 an hour are allowed
@@ -46,7 +47,8 @@ func TestWriteText(t *testing.T) {
 
 every promise was kept
 `},
-		{"broken", broken, `20 replicas shared one token for 15.6 s
+		{"broken", broken, `
+20 replicas shared one token for 15.6 s
 
   token requests     8        6 tokens, 2 that the demo made fail
   without sharing    120      each replica for itself; 42 an hour are allowed
@@ -59,7 +61,8 @@ every promise was kept
 
 broken promise: no call fails: 3 did
 `},
-		{"interrupted", interrupted, `20 replicas shared one token for 15.6 s
+		{"interrupted", interrupted, `
+20 replicas shared one token for 15.6 s
 
   token requests     8        6 tokens, 2 that the demo made fail
   without sharing    120      each replica for itself; 42 an hour are allowed
@@ -71,7 +74,8 @@ broken promise: no call fails: 3 did
 
 interrupted; until then, every promise was kept
 `},
-		{"slow", slow, `20 replicas shared one token for 15.6 s
+		{"slow", slow, `
+20 replicas shared one token for 15.6 s
 
   token requests     10       6 tokens, 2 that the demo made fail, 2 too slow for this machine
   without sharing    120      each replica for itself; 42 an hour are allowed
@@ -84,7 +88,8 @@ interrupted; until then, every promise was kept
 
 every promise was kept
 `},
-		{"nothing happened", none, `1 replica shared one token for 0.0 s
+		{"nothing happened", none, `
+1 replica shared one token for 0.0 s
 
   token requests     0        0 tokens
   without sharing    0        each replica for itself; the endpoint names no quota
@@ -111,7 +116,6 @@ func TestWriteStory(t *testing.T) {
   r07 renewed it and served on and served on and served on and served on and
   served on and served on
 ✗ Redis dies
-
 `
 	if err := r.WriteStory(&out); err != nil || out.String() != want {
 		t.Errorf("got %v\n%s\nwant\n%s", err, out.String(), want)
@@ -120,7 +124,7 @@ func TestWriteStory(t *testing.T) {
 	// A chapter that was interrupted has broken no promise.
 	r.Interrupted = true
 	r.Chapters = []Chapter{{Title: "The token is renewed", Result: "r07 did, late"}, {Title: "Redis dies"}}
-	want = "✗ The token is renewed\n  r07 did, late\n· Redis dies\n  interrupted\n\n"
+	want = "✗ The token is renewed\n  r07 did, late\n· Redis dies\n  interrupted\n"
 	out.Reset()
 	if err := r.WriteStory(&out); err != nil || out.String() != want {
 		t.Errorf("interrupted: got %v\n%s\nwant\n%s", err, out.String(), want)

@@ -53,7 +53,7 @@ func setUp(ctx context.Context, o Options, p plan) (*stage, error) {
 		if err = s.observer.look(ctx); err == nil {
 			return s, nil
 		}
-		err = fmt.Errorf("look at %s: %w", st.name(), err)
+		err = fmt.Errorf("%s: %w", st.name(), err)
 		s.observer.close()
 	}
 	tenant.Close()

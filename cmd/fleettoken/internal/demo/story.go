@@ -40,12 +40,12 @@ const (
 
 // Check says what is wrong with the options, if anything is.
 func (o Options) Check() error {
-	most, where := MaxReplicas, "in one process"
+	most, with := MaxReplicas, ""
 	if o.Spawn != nil {
-		most, where = MaxProcesses, "in processes of their own"
+		most, with = MaxProcesses, " with --processes"
 	}
 	if o.Replicas < 1 || o.Replicas > most {
-		return fmt.Errorf("a fleet of %d replicas cannot be: %s, from 1 to %d can", o.Replicas, where, most)
+		return fmt.Errorf("--replicas is %d: it can be from 1 to %d%s", o.Replicas, most, with)
 	}
 	return checkDuration(o.Duration)
 }
