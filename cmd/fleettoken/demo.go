@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +39,10 @@ const demoExample = `  $ fleettoken demo
 // exitInterrupted is the exit code if somebody has ended the demo: that of a
 // program which SIGINT has ended.
 const exitInterrupted = 130
+
+// exitUnread is the exit code if nobody reads the output any more: that of a
+// program which SIGPIPE has ended.
+const exitUnread = 141
 
 type demoFlags struct {
 	replicas               int
@@ -82,12 +88,13 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away ends the demo, which has things to tidy up, and not the process
 	closeView := func() error { return nil }
 	live := false
 	switch {
 	case flags.json:
-	case flags.plain || !isTerminal(a.stdout):
-		options.Tell = view.Lines{Out: a.stdout}.Tell
+	case flags.plain || !a.screen():
+		options.Tell = view.Lines{Out: a.stdout, Lost: cancel}.Tell
 	default:
 		screen := view.Open(ctx, a.keyboard(), a.stdout, a.env, cancel)
 		options.Show, closeView, live = screen.Show, screen.Close, true
@@ -101,11 +108,15 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 		return failure
 	}
 	if live { // the screen that told it is gone
-		if err := report.WriteStory(a.stdout); err != nil {
-			return err
-		}
+		err = report.WriteStory(a.stdout)
 	}
-	return a.conclude(report, flags.json)
+	if err == nil {
+		err = a.conclude(report, flags.json)
+	}
+	if errors.Is(err, syscall.EPIPE) { // there is nobody to tell, which is no news either
+		return &failure{code: exitUnread}
+	}
+	return err
 }
 
 // demoRedis reads which Redis to play on, and returns its address for other

@@ -14,7 +14,7 @@ import (
 // watch shows the status again and again, until ctx ends. That Redis is away now
 // and then is something to see, and no reason to end.
 func (a *app) watch(ctx context.Context, c *config, fleet *fleet, flags statusFlags) error {
-	screen := isTerminal(a.stdout) && !flags.json
+	screen := a.screen() && !flags.json
 	ticker := time.NewTicker(flags.interval)
 	defer ticker.Stop()
 	for {
@@ -50,6 +50,10 @@ func redraw(text []byte) []byte {
 	const home, restOfLine, below = "\x1b[H", "\x1b[K", "\x1b[J"
 	return []byte(home + strings.ReplaceAll(string(text), "\n", restOfLine+"\n") + below)
 }
+
+// screen reports whether the output is a terminal that pictures can be drawn on.
+// One that is dumb takes lines and nothing else.
+func (a *app) screen() bool { return isTerminal(a.stdout) && a.env["TERM"] != "dumb" }
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
