@@ -50,7 +50,11 @@ func (a *app) hide(secrets ...string) {
 func (a *app) speak(prefix, format string, args []any) {
 	a.voice.Lock()
 	defer a.voice.Unlock()
-	text := fmt.Sprintf(format, args...)
+	_, _ = io.WriteString(a.stderr, a.lines(prefix, fmt.Sprintf(format, args...))) // there is nobody left to tell
+}
+
+// lines puts a text into lines that people may see. The caller holds voice.
+func (a *app) lines(prefix, text string) string {
 	for _, secret := range a.secrets {
 		text = strings.ReplaceAll(text, secret, "[secret]")
 	}
@@ -58,7 +62,7 @@ func (a *app) speak(prefix, format string, args []any) {
 	for line := range strings.Lines(text) {
 		out.WriteString(prefix + printable(strings.TrimRight(line, "., \n")) + "\n")
 	}
-	_, _ = io.WriteString(a.stderr, out.String()) // there is nobody left to tell
+	return out.String()
 }
 
 // printable takes the control characters out of what others have written, such

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -125,6 +126,10 @@ func TestSecretsAreNotSaid(t *testing.T) {
 	}
 	a.say("the server said: no such password: hunter2, nor secret\x1b[2J.")
 	if got, want := stderr.String(), "fleettoken: the server said: no such password: [secret], nor [secret]?[2J\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	f := failed(errors.New("the server said: hunter2\x1b[2J"), "try another one than hunter2.") // as a watch shows it
+	if got, want := string(a.words(f)), "fleettoken: the server said: [secret]?[2J\nhint: try another one than [secret]\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -47,6 +47,20 @@ func misused(format string, args ...any) *failure {
 	return &failure{exitUsage, []problem{{text: fmt.Sprintf(format, args...)}}}
 }
 
+// words returns what there is to say about a failure.
+func (a *app) words(f *failure) []byte {
+	a.voice.Lock()
+	defer a.voice.Unlock()
+	var out strings.Builder
+	for _, p := range f.problems {
+		out.WriteString(a.lines("fleettoken: ", p.text))
+		for _, hint := range p.hints {
+			out.WriteString(a.lines("hint: ", hint))
+		}
+	}
+	return []byte(out.String())
+}
+
 // report tells people how cmd failed, if it did, and returns the exit code.
 func (a *app) report(cmd *cobra.Command, err error) int {
 	if err == nil {
@@ -59,12 +73,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 			f = misused("%v", err)
 		}
 	}
-	for _, p := range f.problems {
-		a.say("%s", p.text)
-		for _, hint := range p.hints {
-			a.hint("%s", hint)
-		}
-	}
+	_, _ = a.stderr.Write(a.words(f)) // there is nobody left to tell
 	if !a.started {
 		a.hint("run '%s --help'", cmd.CommandPath())
 	}

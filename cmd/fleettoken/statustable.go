@@ -46,7 +46,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 		row("lease", fmt.Sprintf("held by %s, for %s yet", replica(s.Lease.Holder), span(s.Lease.Left)))
 	}
 
-	section("QUOTA", "BUCKET", "LEFT", "OF", "BY THE SERVER", "BY OWN COUNT", "FORCED", "RESETS IN", "NOTE")
+	section("QUOTA", "BUCKET", "LEFT", "OF", "SERVER", "FLEET", "FORCED", "RESETS IN", "NOTE")
 	for _, w := range s.Quota.Windows {
 		note := s.Quota.Modes[w.Scope]
 		if !w.Confirmed {

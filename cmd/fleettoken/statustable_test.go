@@ -42,9 +42,9 @@ ends       in 8h30m, at 2026-05-04 20:30:00Z
 renewal    in 7h30m, at 2026-05-04 19:30:00Z
 lease      held by host-b/1f1e1d1c, for 12s yet
 
-QUOTA   BUCKET    LEFT  OF   BY THE SERVER  BY OWN COUNT  FORCED  RESETS IN  NOTE
-client  per hour  37    42   5 used         3 used        1       1m1s       enforced
-client  per day   100   100  0 used         0 used        0       12h0m      enforced, not confirmed
+QUOTA   BUCKET    LEFT  OF   SERVER  FLEET   FORCED  RESETS IN  NOTE
+client  per hour  37    42   5 used  3 used  1       1m1s       enforced
+client  per day   100   100  0 used  0 used  0       12h0m      enforced, not confirmed
 
 BLOCKED  REASON  FOR   IN A ROW
 client   quota   1m1s  2

@@ -58,9 +58,37 @@ func TestWatchWithoutRedis(t *testing.T) {
 	}
 }
 
+// People see where one status ends and the next begins.
+func TestWatchSeparates(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	rdb := miniredis.RunT(t)
+	a, stderr := newTestApp(map[string]string{"FLEETTOKEN_REDIS_URL": "redis://" + rdb.Addr()})
+	out := &screenful{left: 3, cancel: cancel}
+	if code := run(ctx, []string{"status", "--watch", "--interval", "1ms"}, a.env, a.stdin, out, stderr); code != exitOK {
+		t.Errorf("got exit code %d, want %d: %s", code, exitOK, stderr)
+	}
+	if got := strings.Count(out.String(), "\n\nclient "); got != 2 || !strings.HasPrefix(out.String(), "client ") {
+		t.Errorf("got %d statuses after an empty line, want 2 of the 3:\n%s", got, out)
+	}
+}
+
+// Nothing moves, whatever there is to show: no line is as wide as the screen,
+// and the last one does not end.
 func TestRedraw(t *testing.T) {
-	if got, want := string(redraw([]byte("a\nb\n"))), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for _, row := range []struct {
+		text          string
+		width, height int
+		want          string
+	}{
+		{"a\nb\n", 80, 24, "\x1b[Ha\x1b[K\nb\x1b[K\x1b[J"},
+		{"a\nb\nc\n", 80, 2, "\x1b[Ha\x1b[K\nb\x1b[K\x1b[J"},
+		{"…bcdef\nx\n", 5, 24, "\x1b[H…bcd\x1b[K\nx   \x1b[K\x1b[J"},
+	} {
+		size := func() (int, int) { return row.width, row.height }
+		if got := string(redraw([]byte(row.text), size)); got != row.want {
+			t.Errorf("%q in %dx%d: got %q, want %q", row.text, row.width, row.height, got, row.want)
+		}
 	}
 }
 
