@@ -22,16 +22,21 @@ func (c *config) explain(err error) *failure {
 		err = &short
 	}
 	text := strings.TrimPrefix(err.Error(), "tokencache: ")
-	f := failed(errors.New(c.names.Replace(text)))
-	for _, hint := range c.hints(err) {
-		f.problems[0].hints = append(f.problems[0].hints, c.names.Replace(hint))
-	}
-	return f
+	return failed(errors.New(c.names.Replace(text)), c.hints(err)...)
 }
 
 // hints returns what to do about an error of the library, where its text does
 // not say.
 func (c *config) hints(err error) []string {
+	var hints []string
+	for _, hint := range c.advice(err) {
+		hints = append(hints, c.names.Replace(hint))
+	}
+	return hints
+}
+
+// advice returns the hints in the library's names.
+func (c *config) advice(err error) []string {
 	if e, ok := errors.AsType[*tokencache.RedisError](err); ok {
 		return []string{redisHint(e, c.redisFrom, c.redis.TLSConfig != nil)}
 	}
@@ -47,6 +52,14 @@ func (c *config) hints(err error) []string {
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return []string{"Credentials.TokenURL must have the host name that the server's certificate is for"}
+	}
+	if failed, ok := errors.AsType[*tokencache.RequestError](err); ok {
+		switch failed.Class {
+		case tokencache.ClassUnreachable, tokencache.ClassNoAnswer:
+			return []string{"check Credentials.TokenURL, and that its server can be reached from here"}
+		case tokencache.ClassMalformed:
+			return []string{"check that Credentials.TokenURL is that of a token endpoint"}
+		}
 	}
 	return nil
 }

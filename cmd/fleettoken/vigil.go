@@ -47,15 +47,19 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	}
 	defer fleet.close()
 	timer := time.AfterFunc(patience, func() {
-		a.say("still waiting for the fleet's token%s", c.names.Replace(v.reason(": ")))
+		reason := ""
+		if last := v.lastError(); last != nil {
+			reason = ": " + c.names.Replace(last.Error())
+		}
+		a.say("still waiting for the fleet's token%s", reason)
 	})
 	defer timer.Stop()
 	if err := f(ctx, fleet); err != nil {
 		failure := c.explain(err)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			_ = fleet.cache.Close() // waits for a request that is under way, and so for what it comes to
-			if reason := v.reason("the last attempt: "); reason != "" {
-				failure.problems[0].hints = append(failure.problems[0].hints, c.names.Replace(reason))
+			if last := v.lastError(); last != nil {
+				failure.problems[0].hints = append([]string{"the last attempt: " + c.names.Replace(last.Error())}, c.hints(last)...)
 			}
 		}
 		return failure
@@ -85,14 +89,11 @@ func (v *vigil) hear(err error) {
 	}
 }
 
-// reason returns what went wrong last, after prefix, and nothing if nothing did.
-func (v *vigil) reason(prefix string) string {
+// lastError returns what went wrong last, nil if nothing did.
+func (v *vigil) lastError() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.last == nil {
-		return ""
-	}
-	return prefix + v.last.Error()
+	return v.last
 }
 
 // callsForPerson reports whether a token request failed, now or earlier, for a
