@@ -17,7 +17,7 @@ type app struct {
 	stdout io.Writer // the result and nothing else, so that it can be piped
 	stderr io.Writer // what there is to say about it, to people
 
-	flags struct { // of every command
+	flags struct { // of more than one command
 		preset  string
 		redis   string
 		timeout time.Duration

@@ -27,10 +27,10 @@ file for those who shall trust it. What they need to know is printed on the
 standard output, once it serves. Each token request is a line on the standard
 error.`
 
-const emulateExample = `  $ export FLEETTOKEN_CLIENT_ID=me FLEETTOKEN_CLIENT_SECRET=anything
+const emulateExample = `  $ export FLEETTOKEN_CLIENT_ID=my-client FLEETTOKEN_CLIENT_SECRET=anything
   $ fleettoken emulate --ca-out ca.pem --ttl 10m --per-hour 42
   FLEETTOKEN_TOKEN_URL=https://127.0.0.1:8443/oauth/token
-  FLEETTOKEN_CLIENT_ID=me
+  FLEETTOKEN_CLIENT_ID=my-client
   FLEETTOKEN_CA_FILE=/home/me/ca.pem`
 
 type emulateFlags struct {
@@ -72,6 +72,7 @@ func newEmulateCommand(a *app) *cobra.Command {
 	f.DurationVar(&flags.Latency, "latency", 0, "how long each answer takes")
 	f.DurationVar(&flags.Lag, "lag", 0, "how far the quota header is behind")
 	f.BoolVar(&flags.check, "check", false, "ask the emulator at --address, under the first --host, whether it serves, and end")
+	a.addTimeout(cmd, "how long to wait for its answer, with --check")
 	return cmd
 }
 
@@ -137,7 +138,7 @@ func (a *app) announce(server *auth0test.Server, flags emulateFlags) error {
 			err = writeFile(path, server.CAPEM())
 		}
 		if err != nil {
-			return failed(fmt.Errorf("--ca-out: %w", err))
+			return failed(fmt.Errorf("--ca-out: %s cannot be written: %w", path, err), "choose another file with --ca-out")
 		}
 		lines += "FLEETTOKEN_CA_FILE=" + path + "\n"
 	}

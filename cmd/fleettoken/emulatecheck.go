@@ -39,7 +39,7 @@ func (a *app) checkEmulator(ctx context.Context, flags emulateFlags) error {
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
-		return failed(err)
+		return failed(err, "check --address, --host and --ca-out: they must be those of an emulator that serves")
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusUnauthorized { // what an API says to those without a token

@@ -19,6 +19,17 @@ func newHelpCommand() *cobra.Command {
 	}
 }
 
+// addCompletion adds the completion command of cobra, but that it does not take
+// the name of a shell that it does not know for a cry for help.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE, cmd.SuggestionsMinimumDistance = knownCommand, root.RunE, root.SuggestionsMinimumDistance
+		}
+	}
+}
+
 // noArguments refuses arguments, as a command has none.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

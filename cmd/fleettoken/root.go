@@ -53,7 +53,7 @@ The result goes to the standard output, and everything else to the standard
 error. The exit code is 0 if it is done, 1 if it could not be, and 2 if the
 command line or the settings are wrong.`
 
-const rootExample = `  $ export FLEETTOKEN_CLIENT_ID=me FLEETTOKEN_CLIENT_SECRET_FILE=secret.txt
+const rootExample = `  $ export FLEETTOKEN_CLIENT_ID=my-client FLEETTOKEN_CLIENT_SECRET_FILE=secret.txt
   $ export FLEETTOKEN_REDIS_URL=redis://127.0.0.1:6379
   $ fleettoken token --preset pliant-sandbox --header > header.txt
   $ fleettoken status --preset pliant-sandbox
@@ -61,7 +61,7 @@ const rootExample = `  $ export FLEETTOKEN_CLIENT_ID=me FLEETTOKEN_CLIENT_SECRET
 
   Without an account, let the command itself be the token endpoint:
 
-  $ export FLEETTOKEN_CLIENT_ID=me FLEETTOKEN_CLIENT_SECRET=anything
+  $ export FLEETTOKEN_CLIENT_ID=my-client FLEETTOKEN_CLIENT_SECRET=anything
   $ fleettoken emulate --ca-out ca.pem &
   $ export FLEETTOKEN_TOKEN_URL=https://127.0.0.1:8443/oauth/token
   $ export FLEETTOKEN_CA_FILE=ca.pem FLEETTOKEN_REDIS_URL=redis://127.0.0.1:6379
@@ -75,17 +75,11 @@ func newRootCommand(a *app) *cobra.Command {
 		Example: rootExample,
 		Version: version().Version,
 
-		Args: knownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if a.flags.timeout <= 0 {
-				return misused("--timeout is %v: it must be more than nothing", a.flags.timeout)
-			}
-			a.started = true
-			return nil
-		},
-		SilenceErrors: true, // they are told in one voice, by report
-		SilenceUsage:  true,
+		Args:             knownCommand,
+		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+		SilenceErrors:    true, // they are told in one voice, by report
+		SilenceUsage:     true,
 
 		SuggestionsMinimumDistance: 2,
 	}
@@ -94,16 +88,34 @@ func newRootCommand(a *app) *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 
-	flags := root.PersistentFlags()
-	flags.StringVar(&a.flags.preset, "preset", "", "take token URL and audience from a known provider: "+strings.Join(presetNames(), " or "))
-	flags.StringVar(&a.flags.redis, "redis", "", "the Redis to use instead of FLEETTOKEN_REDIS_URL; no password may be in it")
-	flags.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long to wait for an answer; a token request under way is finished first")
-	_ = root.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(presetNames(), cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
-
 	root.SetHelpCommand(newHelpCommand())
-	root.AddCommand(newTokenCommand(a), newStatusCommand(a), newRotateCommand(a), newEmulateCommand(a), newVersionCommand(a))
-	root.AddCommand(newDemoCommand(a), newReplicaCommand(a))
+	for _, cmd := range []*cobra.Command{newTokenCommand(a), newStatusCommand(a), newRotateCommand(a), newReplicaCommand(a)} {
+		a.addFleetFlags(cmd)
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(newEmulateCommand(a), newVersionCommand(a), newDemoCommand(a))
+	addCompletion(root)
 	return root
+}
+
+// addFleetFlags adds the flags of a command that joins a fleet.
+func (a *app) addFleetFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.flags.preset, "preset", "", "take token URL and audience from a known provider: "+strings.Join(presetNames(), " or "))
+	f.StringVar(&a.flags.redis, "redis", "", "the Redis to use instead of FLEETTOKEN_REDIS_URL; no password may be in it")
+	a.addTimeout(cmd, "how long to wait for an answer; a token request under way is finished first")
+	_ = cmd.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(presetNames(), cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+}
+
+// addTimeout adds the flag of a command that waits for an answer.
+func (a *app) addTimeout(cmd *cobra.Command, usage string) {
+	cmd.Flags().DurationVar(&a.flags.timeout, "timeout", 30*time.Second, usage)
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if a.flags.timeout <= 0 {
+			return misused("--timeout is %v: it must be more than nothing", a.flags.timeout)
+		}
+		return nil
+	}
 }
 
 // knownCommand refuses what is no command, and says which one may be meant.
@@ -114,7 +126,8 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	f := misused("unknown command %q", args[0])
 	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
 		slices.Sort(meant)
-		f.problems[0].hints = []string{"did you mean '" + cmd.Name() + " " + strings.Join(meant, "' or '"+cmd.Name()+" ") + "'"}
+		path := cmd.CommandPath() + " "
+		f.problems[0].hints = []string{"did you mean '" + path + strings.Join(meant, "' or '"+path) + "'"}
 	}
 	return f
 }

@@ -10,6 +10,9 @@ import (
 // the new one, and never a half.
 func writeFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".fleettoken-*")
+	if failed, ok := errors.AsType[*os.PathError](err); ok {
+		return failed.Err // the name that it tried says nothing to people
+	}
 	if err != nil {
 		return err
 	}
