@@ -214,7 +214,10 @@ func (t theme) events(s Snapshot, width, height int) []string {
 // foot is the totals.
 func (t theme) foot(s Snapshot, width int) []string {
 	n := s.Totals
-	failed, expired := t.good, t.good
+	requests, failed, expired := " token requests", t.good, t.good
+	if n.Requests == 1 {
+		requests = " token request"
+	}
 	if n.Failed > 0 {
 		failed = t.bad
 	}
@@ -222,7 +225,7 @@ func (t theme) foot(s Snapshot, width int) []string {
 		expired = t.bad
 	}
 	parts := []string{
-		t.strong.Render(Grouped(n.Requests)) + t.dim.Render(" token requests"),
+		t.strong.Render(Grouped(n.Requests)) + t.dim.Render(requests),
 		t.strong.Render(Grouped(n.Unshared)) + t.dim.Render(" unshared"),
 		t.strong.Render(Grouped(n.Calls)) + t.dim.Render(" calls"),
 		failed.Render(Grouped(n.Failed)) + t.dim.Render(" failed"),
