@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -67,7 +68,12 @@ func (p *process) listen(stdout io.Reader, hear func(Event)) {
 	err := p.cmd.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.killed && (!polite || err != nil) {
+	switch status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); {
+	case p.killed || polite && err == nil:
+	case ok && status.Signaled() && status.Signal() == syscall.SIGINT:
+		// From the keyboard it goes to all processes, and this one had only begun.
+		hear(Event{Event: EventBye})
+	default:
 		hear(Event{Event: eventDied, Error: strings.TrimSpace(fmt.Sprintf("%v %s", err, p.stderr.String()))})
 	}
 }

@@ -44,9 +44,9 @@ func Serve(ctx context.Context, cfg ReplicaConfig, in io.Reader, out io.Writer) 
 		select {
 		case c, ok := <-commands:
 			switch {
-			case !ok:
+			case !ok && ctx.Err() == nil:
 				return broken
-			case c.Do != DoQuit:
+			case ok && c.Do != DoQuit:
 				r.do(c)
 				continue
 			}

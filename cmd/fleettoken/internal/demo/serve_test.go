@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -163,6 +164,23 @@ func TestServeEndsWithItsInput(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Error("it is still there")
+	}
+}
+
+// Who is interrupted says so, whatever is still in its input.
+func TestServeInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2000 {
+		var out strings.Builder
+		err := Serve(ctx, ReplicaConfig{
+			Name: "r07", Redis: &redis.UniversalOptions{Addrs: []string{"127.0.0.1:1"}},
+			Credentials: tokencache.Credentials{TokenURL: "https://tenant.example/", ClientID: "client", ClientSecret: canary},
+		}, strings.NewReader(`{"do":"count"}`+"\n"), &out)
+		if err != nil || !strings.HasSuffix(out.String(), `{"event":"bye"}`+"\n") {
+			t.Fatalf("got %v, %q, want that it said goodbye", err, out.String())
+		}
 	}
 }
 
