@@ -134,7 +134,8 @@ func TestServe(t *testing.T) {
 	if e := l.await(EventCounters); e.ID != 9 || e.Counters.Calls != stopped.Counters.Calls || e.Counters.Failed != 0 {
 		t.Errorf("got %+v after the load was stopped at %+v", e.Counters, stopped.Counters)
 	}
-	if got := l.tenant.APICalls()[auth0test.TokenValid]; got != stopped.Counters.Calls {
+	// The API may have answered the call that the stop has interrupted.
+	if got := l.tenant.APICalls()[auth0test.TokenValid]; got < stopped.Counters.Calls || got > stopped.Counters.Calls+1 {
 		t.Errorf("the replica counts %d calls, and the API %d", stopped.Counters.Calls, got)
 	}
 	l.say(`{"do":"quit","id":10}`)
