@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,21 +61,31 @@ func (l *line) say(text string) {
 	}
 }
 
-// await returns the next event of a kind.
-func (l *line) await(kind string) Event {
+// awaitAll returns the next event of each kind, in whatever order they come: who
+// waits for a token may have it before the trace has told of it.
+func (l *line) awaitAll(kinds ...string) map[string]Event {
 	l.t.Helper()
-	for l.out.Scan() {
+	events := make(map[string]Event)
+	for len(events) < len(kinds) {
+		if !l.out.Scan() {
+			l.t.Fatalf("the replica has ended without all of %q; it said %s", kinds, l.heard.String())
+		}
 		l.heard.Write(l.out.Bytes())
 		var e Event
 		if err := json.Unmarshal(l.out.Bytes(), &e); err != nil {
 			l.t.Fatalf("%q is no event: %v", l.out.Text(), err)
 		}
-		if e.Event == kind {
-			return e
+		if _, again := events[e.Event]; !again && slices.Contains(kinds, e.Event) {
+			events[e.Event] = e
 		}
 	}
-	l.t.Fatalf("the replica has ended without %q; it said %s", kind, l.heard.String())
-	return Event{}
+	return events
+}
+
+// await returns the next event of a kind.
+func (l *line) await(kind string) Event {
+	l.t.Helper()
+	return l.awaitAll(kind)[kind]
 }
 
 // Every command has its answer, and no event holds a secret or a token.
@@ -86,11 +97,12 @@ func TestServe(t *testing.T) {
 	}
 	l.say(`{"do":"load","id":1,"rate":100}`)
 	l.await(EventAsking)
-	if e := l.await(EventRequested); e.Why != "cold" || e.Status != 200 || e.LifeMS != 24*3600*1000 || !strings.Contains(e.Quota, "b=per_hour;q=42;r=41") {
+	got := l.awaitAll(EventRequested, EventAdopted, EventToken)
+	if e := got[EventRequested]; e.Why != "cold" || e.Status != 200 || e.LifeMS != 24*3600*1000 || !strings.Contains(e.Quota, "b=per_hour;q=42;r=41") {
 		t.Errorf("requested: got %+v", e)
 	}
-	adopted := l.await(EventAdopted)
-	if e := l.await(EventToken); e.ID != 1 || e.Error != "" || e.Token == "" || e.Token != adopted.Token || e.TookMS <= 0 {
+	adopted := got[EventAdopted]
+	if e := got[EventToken]; e.ID != 1 || e.Error != "" || e.Token == "" || e.Token != adopted.Token || e.TookMS <= 0 {
 		t.Errorf("token: got %+v after %+v", e, adopted)
 	}
 	calls := 0
@@ -103,10 +115,11 @@ func TestServe(t *testing.T) {
 		t.Errorf("status: got %+v", status)
 	}
 	l.say(`{"do":"rotate","id":3,"within_ms":20000}`)
-	if e := l.await(EventAdopted); e.Epoch != 1 || e.Token == adopted.Token {
+	got = l.awaitAll(EventAdopted, EventRotated)
+	if e := got[EventAdopted]; e.Epoch != 1 || e.Token == adopted.Token {
 		t.Errorf("after a rotation: got %+v, want another token", e)
 	}
-	if e := l.await(EventRotated); e.ID != 3 || e.Error != "" {
+	if e := got[EventRotated]; e.ID != 3 || e.Error != "" {
 		t.Errorf("rotated: got %+v", e)
 	}
 	l.say(`{"do":"cut","id":4}`)
