@@ -16,8 +16,9 @@
 // All the while every replica calls the API at a steady pace. A promise is broken
 // if one of these calls fails, if one carries a token that has expired by the
 // API's own clock, if two token requests are in flight at once, if the endpoint
-// issues more than the six tokens that it takes, or if a chapter does not go as
-// the table says. [Report] has the figures, and the promises by name.
+// issues more than the six tokens that it takes (and a seventh, if one was asked
+// for just when Redis went away), or if a chapter does not go as the table says.
+// [Report] has the figures, and the promises by name.
 //
 // The rotation comes before Redis goes away, since it relies on being heard: a
 // replica that has lost its subscription takes a few seconds to open it again.

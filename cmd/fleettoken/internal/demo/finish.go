@@ -44,7 +44,7 @@ func (s *story) finish(ctx context.Context, why error) *Report {
 	}
 	r.Broken = append(r.Broken, verdicts(ledger, calls, totals)...)
 	if why == nil {
-		r.Broken = append(r.Broken, waste(ledger)...)
+		r.Broken = append(r.Broken, waste(ledger, s.away)...)
 	}
 	if r.Broken == nil {
 		r.Broken = []string{} // an empty list in JSON, too

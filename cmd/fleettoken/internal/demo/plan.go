@@ -43,11 +43,12 @@ type plan struct {
 
 // planFor divides a duration into chapters. A big fleet on one machine needs
 // patience: its replicas share a few processors, and an embedded Redis answers
-// one after the other. So it gets more time than it was given.
-func planFor(d time.Duration, replicas int) plan {
+// one after the other. So it gets more time than it was given. A request may take
+// timeout at least.
+func planFor(d time.Duration, replicas int, timeout time.Duration) plan {
 	d = max(d, time.Duration(replicas)*60*time.Millisecond)
 	p := plan{
-		timeout: min(max(d/25, 500*time.Millisecond, time.Duration(replicas)*4*time.Millisecond), 2*time.Second),
+		timeout: min(max(d/25, timeout, 500*time.Millisecond, time.Duration(replicas)*4*time.Millisecond), 2*time.Second),
 		redis:   max(time.Second, time.Duration(replicas)*20*time.Millisecond),
 		latency: 60 * time.Millisecond,
 		retry:   min(wholeSeconds(d*13/100), 5*time.Second), // well within the window

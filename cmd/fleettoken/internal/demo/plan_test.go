@@ -10,7 +10,7 @@ import (
 func TestPlan(t *testing.T) {
 	for _, replicas := range []int{1, 20, 100, 500} {
 		for d := MinDuration; d <= 5*time.Minute; d += 700 * time.Millisecond {
-			p := planFor(d, replicas)
+			p := planFor(d, replicas, 0)
 			check := func(ok bool, what string) {
 				t.Helper()
 				if !ok {

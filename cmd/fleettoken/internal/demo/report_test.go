@@ -197,10 +197,29 @@ func TestVerdicts(t *testing.T) {
 		{"an expired token", good, map[auth0test.TokenState]int{auth0test.TokenExpired: 1}, Counters{}, promiseExpired},
 		{"an unknown token", good, map[auth0test.TokenState]int{auth0test.TokenUnknown: 1}, Counters{}, promiseCalls},
 	} {
-		got := append(verdicts(c.ledger, c.calls, c.totals), waste(c.ledger)...)
+		got := append(verdicts(c.ledger, c.calls, c.totals), waste(c.ledger, [2]time.Time{})...)
 		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want+": ")) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+// One token may be lost that was asked for when Redis went away, and no more.
+func TestWasteWhileRedisIsAway(t *testing.T) {
+	noon := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	var ledger auth0test.Ledger
+	for i := range 9 {
+		at := noon.Add(time.Duration(i) * time.Second)
+		ledger = append(ledger, auth0test.Request{Status: 200, Issued: true, Arrived: at, Ended: at.Add(60 * time.Millisecond)})
+	}
+	away := [2]time.Time{noon.Add(5*time.Second + 30*time.Millisecond), noon.Add(5*time.Second + 900*time.Millisecond)}
+	for n, want := range map[int]bool{5: true, 6: false, 7: false, 8: true} {
+		if got := waste(ledger[:n], away); (len(got) > 0) != want {
+			t.Errorf("%d tokens: got %q, want a broken promise: %v", n, got, want)
+		}
+	}
+	if got := waste(ledger[:7], [2]time.Time{}); len(got) != 1 {
+		t.Errorf("7 tokens, none of them lost: got %q, want a broken promise", got)
 	}
 }
 

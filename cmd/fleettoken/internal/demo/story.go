@@ -30,6 +30,10 @@ type Options struct {
 
 	// Show is shown the fleet ten times a second. Nil means that nobody looks.
 	Show func(view.Snapshot)
+
+	// timeout is the least that a token request may take, for tests on a machine
+	// that does much else. Zero means half a second.
+	timeout time.Duration
 }
 
 // The most replicas there can be. A process of its own takes about 20 MB.
@@ -69,6 +73,7 @@ type story struct {
 	flaws    int // how many of them earlier chapters have told
 	colds    int // token requests of replicas that found no token
 	rotation time.Duration
+	away     [2]time.Time // when Redis went away, and when it was back
 }
 
 // errStop ends the story before its end: a promise was broken, and what follows
@@ -82,7 +87,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	s := &story{options: o, plan: planFor(o.Duration, o.Replicas), told: make(chan view.Event, 1000)}
+	s := &story{options: o, plan: planFor(o.Duration, o.Replicas, o.timeout), told: make(chan view.Event, 1000)}
 	var err error
 	if s.stage, err = setUp(ctx, o, s.plan); err != nil {
 		return nil, err
