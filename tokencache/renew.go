@@ -86,18 +86,19 @@ func (c *client) try(ctx context.Context, todo []*Source, ear *listener) *listen
 		ear, _ = c.listen(ctx) // deaf, it looks more often
 	}
 	err := c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
-		c.spend(ctx, lease, todo)
-		return nil
+		return c.spend(ctx, lease, todo)
 	})
 	if held, ok := errors.AsType[*lock.HeldError](err); ok {
 		// The ear was open before, and the holder has yet to say that it is done.
 		return c.standBy(ctx, todo, held.Left, ear, ear != nil)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errShort): // and to call others would be of no use to them
+	case err != nil:
 		c.away(ctx, todo, redisError(err))
-		return ear
+	default:
+		c.announce(ctx)
 	}
-	c.announce(ctx)
 	return ear
 }
 
@@ -180,13 +181,14 @@ func (c *client) anyWaits(todo []*Source) bool {
 }
 
 // spend asks the token endpoint for what is still needed, one token after the
-// other, while this replica is the renewer. Those without a token come first.
-func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) {
+// other, while this replica is the renewer. Those without a token come first. It
+// returns errShort if there was no time for some.
+func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) error {
 	// Look again, now that nobody else can ask: the last one may have.
 	views, err := c.look(ctx, todo...)
 	if err != nil {
 		c.away(ctx, todo, err)
-		return
+		return nil
 	}
 	type want struct {
 		s        *Source
@@ -208,12 +210,13 @@ func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) {
 				rest = append(rest, w.s)
 			}
 			c.away(ctx, rest, errShort)
-			return
+			return errShort
 		}
 		if !c.holdsBack(w.s) { // the one before may have been refused
 			c.fetch(ctx, lease, w.s, w.v)
 		}
 	}
+	return nil
 }
 
 // errShort means that a token request did not fit into what was left of the

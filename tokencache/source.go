@@ -153,17 +153,15 @@ func (s *Source) Rotate(ctx context.Context) error {
 	s.client.mu.Lock()
 	s.merge(views[0])
 	s.client.mu.Unlock()
-	h := s.serve()
-	if h == nil {
-		if _, err := s.obtain(ctx); err != nil { // there is nothing to replace, so any token is new
-			return s.fail("rotate", err)
-		}
-		return nil
+	if h := s.serve(); h != nil {
+		s.client.mu.Lock()
+		s.want(h, "rotated")
+		s.client.mu.Unlock()
+		err = s.replaced(ctx, h)
+	} else { // there is nothing to replace, so any token is new
+		_, err = s.obtain(ctx)
 	}
-	s.client.mu.Lock()
-	s.want(h, "rotated")
-	s.client.mu.Unlock()
-	if err := s.replaced(ctx, h); err != nil {
+	if err != nil {
 		return s.fail("rotate", err)
 	}
 	if err := s.wait(ctx, func() (bool, *failure) { return s.held.Load().shared.Load(), s.refusal }); err != nil {

@@ -38,7 +38,7 @@ func newRotateCommand(a *app) *cobra.Command {
 				if err := fleet.source.Rotate(ctx); err != nil {
 					return err
 				}
-				after, err := c.stored(ctx, fleet)
+				after, err := fleet.source.Status(ctx)
 				if err != nil {
 					a.say("the token was replaced, and what there is now could not be read")
 					return err
@@ -52,18 +52,6 @@ func newRotateCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-}
-
-// stored returns what is in Redis when all that fleet has for it is there, which
-// may be a moment after fleet itself can use it. Fleet is closed.
-func (c *config) stored(ctx context.Context, fleet *fleet) (tokencache.Status, error) {
-	_ = fleet.cache.Close()
-	onlooker, err := c.join()
-	if err != nil {
-		return tokencache.Status{}, err
-	}
-	defer onlooker.close()
-	return onlooker.source.Status(ctx)
 }
 
 // rotated says what a rotation has changed, and what it has left of the quota.

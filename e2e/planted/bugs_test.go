@@ -1,0 +1,96 @@
+package planted
+
+// A bug is one thing done wrong.
+type bug struct {
+	name     string
+	file     string
+	old, new string // old is there once
+}
+
+var bugs = []bug{
+	// The way of a token.
+	{"the renewer does not look again under the lease", "tokencache/renew.go",
+		"if !s.take(ctx, views[i]) && !c.holdsBack(s) {\n\t\t\twants", "if !c.holdsBack(s) {\n\t\t\twants"},
+	{"a request may outlive the lease", "tokencache/renew.go",
+		"within := min(c.cache.terms.request, lease.Left()-c.cache.terms.request/4)", "within := 10 * c.cache.terms.request"},
+	{"an epoch is not raised by a forced renewal", "tokencache/renew.go", "epoch++\n\t}\n\tif v.problem", "}\n\tif v.problem"},
+	{"a token that lives shorter loses against the one it replaces", "tokencache/renew.go", "r.epoch++", "_ = old"},
+	{"the expiry counts from the answer", "tokencache/renew.go", "expiry(admission.Now, admitted, done.sent.mono,", "expiry(admission.Now, admitted, time.Now().Add(done.answer.took),"},
+	{"what was admitted and not sent stays spent", "tokencache/renew.go", `c.remember(account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})`, ""},
+	{"a replica does not give back what Redis has lost", "tokencache/renew.go", "if mine != nil { // the fleet has lost it, or has an older one", "if false {"},
+	{"a record under an unknown key counts as none", "tokencache/renew.go", "if errors.Is(problem, seal.ErrUnknownKey) {", "if false {"},
+	{"damage is repaired at the price of a need", "tokencache/renew.go", `priority, why = quota.Forced, "damaged"`, `why = "damaged"`},
+	{"a lease that is held counts as free", "tokencache/store.go", "lease: n%2 == 1}", "lease: false}"},
+	{"a record from before a forced renewal is adopted", "tokencache/store.go", "case e < v.floor:", "case false:"},
+	{"a record may be a thousand years ahead", "tokencache/store.go", "case x-v.now > maxLife.Milliseconds():", "case false:"},
+	{"an error of Redis makes no pause", "tokencache/outage.go", "s.endure(err, backoff(n, time.Second, 20*time.Second, luck))", "s.endure(err, time.Millisecond)"},
+	{"the budget past Redis is not counted", "tokencache/outage.go", "o.direct = append(o.direct, now)", "_ = now"},
+	{"what Redis could not be told is forgotten", "tokencache/outage.go", "c.accounts = append(c.accounts, accounts...)", ""},
+	{"Redis is back as soon as it can be read", "tokencache/renew.go", "c.catchUp(ctx)\n\tvar todo", "c.catchUp(ctx)\n\tc.back()\n\tvar todo"},
+
+	// The token in memory.
+	{"an expired token is served", "tokencache/callers.go", "if age >= h.plan.expire {\n\t\treturn nil", "if false {\n\t\treturn nil"},
+	{"only the monotonic clock is believed", "tokencache/held.go", "return max(mono, wall)", "return mono"},
+	{"a token that was checked once is fresh", "tokencache/held.go", "age-time.Duration(h.checked.Load()) < blink && ", ""},
+	{"the wall clock is made up from the monotonic one", "tokencache/held.go", "return moment{time.Now(), c.wall().Round(0)}", "return moment{time.Now(), c.wall().Round(0).Add(time.Hour)}"},
+	{"a token has no leeway", "tokencache/policy.go", "return min(ttl/20, 10*time.Second)", "return 0"},
+	{"all look at the same moment", "tokencache/adopt.go", "h.late = 1 + rand.N(max(cache.terms.spread(r.ttl()), 1))", "h.late = 0"},
+	{"nothing bounds what is left", "tokencache/adopt.go", "min(millis(v.record.expires-v.now), v.record.ttl())", "millis(v.record.expires-v.now)"},
+	{"an older token replaces a newer one", "tokencache/adopt.go", "v.record.order(h.record) >= 0", "true"},
+	{"the order of records forgets the epoch", "tokencache/record.go", "case r.epoch != other.epoch:", "case false:"},
+	{"a source that nobody uses is renewed for ever", "tokencache/needs.go", "return !h.used.Load() && s.unwanted == nil && h.shared.Load()", "return false"},
+	{"a token that the fleet does not have is left alone", "tokencache/needs.go", "&& h.shared.Load()", ""},
+
+	// Callers.
+	{"a caller's context is not heeded", "tokencache/callers.go", "case <-ctx.Done():\n\t\t\terr", "case <-context.Background().Done():\n\t\t\terr"},
+	{"a caller waits for what comes too late", "tokencache/callers.go", "return f.final || f.until.After(limit) || f.hope.After(limit)", "return false"},
+	{"a token is replaced whoever refused it", "tokencache/callers.go", "h.token.AccessToken != tok.AccessToken", "false"},
+	{"nobody is told of a new token", "tokencache/needs.go", "close(s.change)\n", ""},
+	{"the token follows a redirect anywhere", "tokencache/transport.go", "if origin(previous.URL) != origin(hop.URL) {", "if false {"},
+	{"the token travels in clear", "tokencache/transport.go", `if u.Scheme == "https" ||`, "if true ||"},
+	{"a call is repeated without its body", "tokencache/transport.go", "return req.GetBody, req.GetBody != nil", "return func() (io.ReadCloser, error) { return http.NoBody, nil }, true"},
+
+	// Blocks.
+	{"a replica does not keep the fleet's blocks", "tokencache/client.go", "c.blocks[b.Scope] = block{b, until}", "_ = until"},
+	{"a replica makes no blocks of its own", "tokencache/client.go", "c.blocks[b.Scope] = mine", ""},
+	{"a success lifts no block", "tokencache/client.go", "delete(c.blocks, scope)", ""},
+
+	// What lies in Redis.
+	{"the store takes what is older", "tokencache/commit.lua", "if epoch < e or (epoch == e and expires < x) then return 'older' end", ""},
+	{"the store takes what is of an epoch that is over", "tokencache/commit.lua", "if epoch < floor then return 'outdated' end", ""},
+	{"a record has no end", "tokencache/commit.lua", "redis.call('PEXPIREAT', KEYS[1], ARGV[2])", ""},
+	{"any number is an epoch", "tokencache/commit.lua", "string.match(floor, '^%d+$') and #floor <= 15 and ", ""},
+	{"news is not published", "tokencache/commit.lua", "redis.pcall('PUBLISH'", "redis.pcall('ECHO'"},
+	{"a sealed token opens anywhere", "tokencache/internal/seal/seal.go", "data = append(data, part...)", "_ = part"},
+
+	// The token request.
+	{"an error shows what the server echoes", "tokencache/request.go", "if a.err != nil && c.repeatedIn(a.err.Error()) {", "if false {"},
+	{"a token of negative life is believed", "tokencache/response.go", "if life < time.Second {", "if false {"},
+
+	// The lease.
+	{"an error is taken for a held lease", "lock/lock.go",
+		"WRONGTYPE\") {\n\t\treturn nil, err\n\t}", "WRONGTYPE\") {\n\t\treturn nil, &HeldError{Key: key, Left: l.ttl}\n\t}"},
+	{"a lease is trusted from when Redis has answered", "lock/lock.go", "until: asked.Add(l.ttl - l.margin)", "until: time.Now().Add(l.ttl - l.margin)"},
+	{"a lease is given back whoever has it", "lock/lease.go", "return nil, l.lock.Release(ctx)", "return nil, l.locker.rdb.Del(ctx, l.lock.Key()).Err()"},
+	{"a lease is given back as long as the caller is there", "lock/lease.go", "bounded(context.WithoutCancel(ctx),", "bounded(ctx,"},
+	{"a lease without an end is one", "lock/lock.go", "if left < 0 && left != -2 || left > l.ttl {", "if false {"},
+	{"a lease that was lost is extended", "lock/lease.go", "if l.Left() <= 0 {\n\t\treturn ErrLost\n\t}", ""},
+
+	// The ledger.
+	{"an attempt is counted as often as it is repeated", "quota/admit.lua", "if load_attempt(id) then return { 'admitted', int(now), '0' } end", ""},
+	{"an attempt is not counted before it is sent", "quota/admit.lua", "w.used = w.used + 1", ""},
+	{"no reserve is kept", "quota/admit.lua", "if free > reserve(w) then return nil end", "if free > 0 then return nil end"},
+	{"the budget of forced renewals has no bottom", "quota/admit.lua", "if priority == 'forced' and w.forced >= forced_budget(w) then", "if false then"},
+	{"everybody finds out whether the quota is enforced", "quota/admit.lua", "if last <= now and now < last + PROBE_EVERY then return 'probing'", "if false then return 'probing'"},
+	{"blocks do not block", "quota/admit.lua", "if b and b.ends > now then refuse(", "if false then refuse("},
+	{"a window begins when the clock strikes", "quota/admit.lua", "if now < w.open then return w end", "if now < w.ends then return w end"},
+	{"what is unknown is given back", "quota/observe.lua", "if a and (outcome == 'unsent' or outcome == 'refused') then", "if a and outcome ~= 'issued' then"},
+	{"what the server shows replaces what is known", "quota/observe.lua", "w.used = math.max(w.used, spent)", "w.used = spent"},
+	{"a shorter block replaces a longer one", "quota/observe.lua", "if b and b.ends > ends then ends = b.ends end", ""},
+	{"one replica's trouble is everybody's", "quota/observe.lua", "if not confirmed then put(", "confirmed = true\n    if false then put("},
+	{"a late success lifts a newer block", "quota/observe.lua", "math.min(a and a.at or now, now - age)", "a and a.at or now"},
+	{"jitter comes early", "quota/common.lua", "return math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)", "return -math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)"},
+	{"the journal stops the ledger", "quota/common.lua", "if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end", ""},
+	{"Retry-After has no bound", "quota/retryafter.go", "return min(max(d, MinWait), MaxWait)", "return d"},
+	{"the bucket outranks Retry-After", "quota/retryafter.go", "if wait, ok := RetryAfter(h); ok {\n\t\treturn wait, true\n\t}", ""},
+}
