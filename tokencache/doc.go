@@ -107,7 +107,8 @@
 // comes last and however often (commit.lua). That merge is commutative,
 // associative and idempotent, so nothing depends on the lease being intact. A
 // forced renewal, by [Source.Reject] or [Source.Rotate], raises the epoch, and no
-// record of a lower one is adopted any more.
+// record of a lower one is adopted any more. So does a renewal whose token expires
+// before the one that it replaces, as when a provider shortens their lives.
 //
 // Every script is safe to repeat, as Redis clients do when a reply is lost.
 //
@@ -122,6 +123,12 @@
 // Within a process, the age of a token is measured by the monotonic clock, which
 // stands still while a machine sleeps, and by the wall clock, which can be set;
 // whichever says more is believed. If they part, the replica looks again.
+//
+// The one clock that is trusted is that of Redis, not to go back. If it does, as
+// by a failover to a host that is behind, a replica without a token may take the
+// fleet's for younger than it is, but never for longer than its whole life; then
+// the API refuses it, and it is replaced. Whoever may publish to the channel can
+// deceive a new replica in the same way, and within the same bounds.
 //
 // # Sealing
 //
@@ -155,6 +162,7 @@
 //	a replica sleeps           the first call after it gets a valid one  nothing
 //	a sealing key is wrong     ErrSealKey                                nothing
 //	somebody writes our keys   nothing, or a denial                      a tenth of the quota
+//	lives become shorter       nothing; the newer token wins             nothing
 //
 // Errors of this package are [*Error]; what it wraps says why, and when the next
 // attempt is.
