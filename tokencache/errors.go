@@ -59,7 +59,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ", audience %q", e.Audience)
 	}
 	if e.Op != "token" {
-		b.WriteString(", was not replaced")
+		b.WriteString(" was not replaced")
 	}
 	if !e.ValidUntil.IsZero() {
 		fmt.Fprintf(&b, " and is valid until %s", e.ValidUntil.UTC().Format("2006-01-02 15:04:05Z"))

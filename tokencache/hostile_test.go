@@ -61,6 +61,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 				if err != nil {
 					f.t.Errorf("an hour later: %v", err)
 				}
+				synctest.Wait() // until the ledger is told
 				status, err := r.source.Status(f.t.Context())
 				if err != nil {
 					f.t.Fatal(err)

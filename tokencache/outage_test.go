@@ -494,3 +494,31 @@ func TestHooksMayPanic(t *testing.T) {
 		f.serve(2*time.Hour, time.Minute)
 	})
 }
+
+// Redis evicts everything while the quota is spent: the fleet's block is gone,
+// and each replica's own copy of it holds.
+func TestBlockIsKeptByEachReplica(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		refusal := auth0test.QuotaExceeded(10 * time.Minute)
+		refusal.SkipQuotaHeader = true
+		f.tenant.Inject(1, refusal)
+		for _, r := range f.start(10) {
+			if _, err := r.source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) && !errors.Is(err, ErrNoToken) {
+				f.t.Errorf("got %v, want a denial", err)
+			}
+		}
+		for range 9 {
+			f.m.FlushAll()
+			for _, r := range f.replicas {
+				if _, err := r.source.Token(f.t.Context()); err == nil {
+					f.t.Error("got a token while the quota is spent")
+				}
+			}
+			f.want(1)
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(3 * time.Minute)
+		f.together(f.replicas)
+		f.want(2)
+	})
+}

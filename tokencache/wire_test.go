@@ -21,13 +21,14 @@ import (
 type link struct {
 	m *miniredis.Miniredis
 
-	mu     sync.Mutex
-	down   error
-	slow   time.Duration // what a dial takes
-	delay  time.Duration // what each reply takes
-	lose   int           // so many replies get lost, with their connections
-	frozen int           // how often it was frozen, and not thawed yet
-	up     []*wire
+	mu       sync.Mutex
+	down     error
+	slow     time.Duration // what a dial takes
+	delay    time.Duration // what each reply takes
+	lose     int           // so many replies get lost, with their connections
+	frozen   int           // how often it was frozen, and not thawed yet
+	bytewise bool          // replies come one byte at a time
+	up       []*wire
 }
 
 func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -57,7 +58,9 @@ func (l *link) cut() {
 	l.drop()
 }
 
-func (l *link) mend() { l.set(func() { l.down, l.slow, l.delay, l.lose = nil, 0, 0, 0 }) }
+func (l *link) mend() {
+	l.set(func() { l.down, l.slow, l.delay, l.lose, l.bytewise = nil, 0, 0, 0, false })
+}
 
 // drop breaks what is connected.
 func (l *link) drop() {
@@ -146,6 +149,11 @@ func (w *wire) end() {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
+	w.link.mu.Lock()
+	if w.link.bytewise {
+		p = p[:min(len(p), 1)]
+	}
+	w.link.mu.Unlock()
 	n, err := w.next(p)
 	w.link.mu.Lock()
 	delay := w.link.delay

@@ -1,0 +1,565 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// A fault is one thing that the fleet must survive. Each has a number, so that
+//
+//	go test ./... -run 'Fault/31'
+//
+// runs one, here or in e2e, where those are that need real processes and servers.
+type fault struct {
+	number int
+	name   string
+	story  func(t *testing.T) // tells it
+	strike func(tr *trial) (end func())
+	lasts  time.Duration
+	costs  int // token requests that it may cost
+	leases int // that may be lost by it
+	losses int // of what Redis knew
+}
+
+// TestFault tells each fault by its story, or lets it strike a fleet of five
+// three times: at a cold start, at a renewal and in between. The fleet is held
+// against its promises by judge.
+func TestFault(t *testing.T) {
+	for _, f := range faults {
+		t.Run(fmt.Sprintf("%02d %s", f.number, f.name), func(t *testing.T) {
+			if f.story != nil {
+				f.story(t)
+				return
+			}
+			const ttl = 10 * time.Hour
+			renewal := ttl - usual.window(ttl)
+			for _, moment := range []struct {
+				name string
+				at   time.Duration
+			}{{"cold start", 0}, {"renewal", renewal - 10*time.Millisecond}, {"in between", 4 * time.Hour}} {
+				t.Run(moment.name, func(t *testing.T) {
+					story(t, &auth0test.Config{TTL: ttl, PerHour: 42, PerDay: 100, Latency: 150 * time.Millisecond}, Options{}, func(fl *fleet) {
+						fl.try(5, ttl/100, func(tr *trial) {
+							time.Sleep(moment.at)
+							tr.cost(f.costs, f.leases)
+							tr.losses += f.losses
+							tr.note("%s", f.name)
+							if end := f.strike(tr); end != nil {
+								time.Sleep(f.lasts)
+								tr.note("over")
+								end()
+							}
+							time.Sleep(ttl - time.Since(tr.began))
+						})
+					})
+				})
+			}
+		})
+	}
+}
+
+// after lets something happen to the replica that gets a reply of Redis which
+// begins with a word: when it has got it, before it acts on it.
+func after(word string, happens func(tr *trial, m *member)) func(*trial) func() {
+	return func(tr *trial) func() {
+		var once atomic.Bool
+		for _, m := range tr.all() {
+			m.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+				err := next(ctx, cmd)
+				if c, ok := cmd.(*redis.Cmd); ok && err == nil && strings.HasPrefix(strings.Trim(fmt.Sprint(c.Val()), "["), word) && !once.Swap(true) {
+					happens(tr, m)
+				}
+				return err
+			}))
+		}
+		return nil
+	}
+}
+
+// dies lets a replica break off here and now, and another one come in its place.
+func dies(tr *trial, m *member) {
+	tr.note("%s dies", m.name)
+	m.net.cut()
+	m.web.set(func() { m.web.shut = errUnplugged })
+	go func() {
+		tr.kill(m)
+		tr.join()
+	}()
+}
+
+// struck returns the strike of one of the mishaps of TestChaos.
+func struck(name string) func(*trial) func() {
+	for _, m := range mishaps {
+		if m.name == name {
+			return func(tr *trial) func() {
+				return m.strike(tr, rand.New(rand.NewPCG(1, 2)), 0)
+			}
+		}
+	}
+	panic("there is no mishap " + name)
+}
+
+// everywhere does something to the way to Redis of all replicas, and takes it
+// back.
+func everywhere(do func(l *link)) func(*trial) func() {
+	return func(tr *trial) func() {
+		crew := tr.all()
+		for _, m := range crew {
+			m.net.set(func() { do(m.net) })
+		}
+		return func() {
+			for _, m := range crew {
+				m.net.mend()
+			}
+		}
+	}
+}
+
+// says lets Redis answer every command with an error.
+func says(errors ...string) func(t *testing.T) {
+	return func(t *testing.T) {
+		for _, text := range errors {
+			t.Run(strings.Fields(text)[0], func(t *testing.T) {
+				for _, at := range []time.Duration{0, 9*time.Hour - 10*time.Millisecond} {
+					story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
+						f.try(5, 6*time.Minute, func(tr *trial) {
+							time.Sleep(at)
+							tr.cost(1, 1)
+							tr.note("Redis says %s", text)
+							tr.m.SetError(text)
+							time.Sleep(5 * time.Minute)
+							tr.m.SetError("")
+							time.Sleep(10*time.Hour - time.Since(tr.began))
+						})
+					})
+				}
+			})
+		}
+	}
+}
+
+// answers lets the endpoint answer three requests in a row with each of some
+// faults.
+func answers(faults ...auth0test.Fault) func(t *testing.T) {
+	return func(t *testing.T) {
+		for _, fault := range faults {
+			t.Run(fault.Name, func(t *testing.T) {
+				for _, at := range []time.Duration{0, 8 * time.Hour} {
+					story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
+						if at == 0 {
+							f.tenant.Inject(3, fault)
+						}
+						f.try(5, 6*time.Minute, func(tr *trial) {
+							tr.cost(3, 0)
+							time.Sleep(at)
+							tr.note("the endpoint: %s", fault.Name)
+							if at > 0 {
+								tr.tenant.Inject(3, fault)
+							}
+							time.Sleep(10*time.Hour - time.Since(tr.began))
+						})
+					})
+				}
+			})
+		}
+	}
+}
+
+// believed lets the endpoint answer with something odd that is a token all the
+// same.
+func believed(ttl time.Duration, requests int, faults ...auth0test.Fault) func(t *testing.T) {
+	return func(t *testing.T) {
+		for _, fault := range faults {
+			t.Run(fault.Name, func(t *testing.T) {
+				story(t, &auth0test.Config{TTL: ttl}, Options{}, func(f *fleet) {
+					f.tenant.Inject(-1, fault)
+					f.together(f.start(3))
+					f.serve(ttl-time.Second, ttl/20)
+					f.want(requests)
+				})
+			})
+		}
+	}
+}
+
+func named(name string, f auth0test.Fault) auth0test.Fault {
+	f.Name = name
+	return f
+}
+
+func notHere(why string) func(t *testing.T) {
+	return func(t *testing.T) { t.Skip(why) }
+}
+
+var faults = []fault{
+	// Processes.
+	{number: 1, name: "the renewer is killed before it asks", costs: 0, leases: 1, strike: after("admitted", dies)},
+	{number: 2, name: "the renewer is killed after the endpoint has answered", costs: 1, leases: 1, strike: func(tr *trial) func() {
+		var once atomic.Bool
+		for _, m := range tr.all() {
+			base := m.web.base
+			m.web.base = tripper(func(req *http.Request) (*http.Response, error) {
+				resp, err := base.RoundTrip(req)
+				if !once.Swap(true) {
+					dies(tr, m)
+				}
+				return resp, err
+			})
+		}
+		return nil
+	}},
+	{number: 3, name: "the renewer is killed before it gives the lease back", leases: 1, strike: after("stored", dies)},
+	{number: 4, name: "the renewer is stopped for longer than its lease", story: TestHolderPaused},
+	{number: 5, name: "no processor is left", story: notHere("in e2e: it needs processes")},
+	{number: 6, name: "a hook of the user panics", story: TestHooksMayPanic},
+	{number: 7, name: "a process is told to end while it renews", story: TestClose},
+	{number: 8, name: "two hundred start at once", story: TestColdStart},
+	{number: 9, name: "a rolling restart across a renewal", costs: 2, strike: struck("all restart, one after another")},
+	{number: 10, name: "two versions of the record", story: notHere("there has been one version of the record so far; an unknown one is met as 63, damage")},
+	{number: 11, name: "no file descriptor is left", costs: 1, leases: 1, lasts: time.Minute, strike: func(tr *trial) func() {
+		crew := tr.all()
+		for _, m := range crew {
+			m.net.set(func() { m.net.down = syscall.EMFILE })
+			m.net.drop()
+			m.web.set(func() { m.web.shut = syscall.EMFILE })
+		}
+		return func() {
+			for _, m := range crew {
+				m.net.mend()
+				m.web.set(func() { m.web.shut = nil })
+			}
+		}
+	}},
+	{number: 12, name: "the disk is full", story: notHere("the library writes no file")},
+
+	// The network to Redis.
+	{number: 13, name: "Redis refuses connections", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("all lose Redis")},
+	{number: 14, name: "Redis is silent", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("Redis swallows what it is sent")},
+	{number: 15, name: "Redis is in a black hole", story: TestStuckRedisClient},
+	{number: 16, name: "connections are reset in the middle of a reply", costs: 1, leases: 1, strike: struck("replies of Redis get lost")},
+	{number: 17, name: "the reply to giving the lease back is lost", strike: func(tr *trial) func() {
+		return after("stored", func(_ *trial, m *member) { m.net.set(func() { m.net.lose = 1 }) })(tr)
+	}},
+	{number: 18, name: "Redis takes 200 ms", lasts: time.Hour, strike: everywhere(func(l *link) { l.delay = 200 * time.Millisecond })},
+	{number: 19, name: "replies come one byte at a time", lasts: time.Hour, strike: everywhere(func(l *link) { l.bytewise = true })},
+	{number: 20, name: "one replica is cut off from Redis", story: partitioned(1)},
+	{number: 21, name: "half the fleet is cut off from Redis", story: partitioned(5)},
+	{number: 22, name: "the name of Redis does not resolve", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: func(tr *trial) func() {
+		crew := tr.all()
+		for _, m := range crew {
+			m.net.set(func() { m.net.down = &net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true} })
+			m.net.drop()
+		}
+		return func() {
+			for _, m := range crew {
+				m.net.mend()
+			}
+		}
+	}},
+	{number: 23, name: "the certificate of Redis is not to be trusted", story: notHere("in e2e: it needs TLS")},
+	{number: 24, name: "no TLS where Redis wants it", story: notHere("in e2e: it needs TLS")},
+	{number: 25, name: "a reply belongs to another question", story: func(t *testing.T) {
+		story(t, nil, Options{}, func(f *fleet) {
+			r := f.start(1)[0]
+			cred := f.credentials()
+			cred.Audience = "another"
+			other, err := r.cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			if _, err := other.Token(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+			h := other.held.Load()
+			sealed, err := sealRecord(other.ring, other.key, h.record)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			v := view{glance: glance{now: time.Now().UnixMilli()}}
+			v.decodeRecord(r.source, fmt.Sprint(h.record.epoch), fmt.Sprint(h.record.expires), sealed)
+			if v.record != nil || v.problem == nil {
+				f.t.Errorf("the token of another audience was taken: %+v", v)
+			}
+		})
+	}},
+
+	// Redis itself.
+	{number: 26, name: "Redis loses all", costs: 1, leases: 1, losses: 1, strike: struck("Redis loses all it knew")},
+	{number: 27, name: "Redis evicts token and block", story: TestBlockIsKeptByEachReplica},
+	{number: 28, name: "Redis has no memory left", story: says("OOM command not allowed when used memory > 'maxmemory'.")},
+	{number: 29, name: "Redis is busy", story: says("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")},
+	{number: 30, name: "Redis refuses", story: says("LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica.",
+		"NOREPLICAS Not enough good replicas to write.", "CLUSTERDOWN The cluster is down", "ERR max number of clients reached", "NOAUTH Authentication required.",
+		"WRONGPASS invalid username-password pair", "NOPERM this user has no permissions", "TRYAGAIN Multiple keys request during rehashing of slot")},
+	{number: 38, name: "Redis stands still", costs: 1, leases: 1, lasts: 1500 * time.Millisecond, strike: struck("Redis swallows what it is sent")},
+
+	// Clocks.
+	{number: 41, name: "clocks are off", story: TestClocksAreOff},
+	{number: 42, name: "a clock is set back during a lease", lasts: time.Hour, strike: func(tr *trial) func() {
+		for _, m := range tr.all() {
+			m.set(-time.Hour)
+		}
+		return func() {}
+	}},
+	{number: 43, name: "clocks run at different rates", story: func(t *testing.T) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+			for i, r := range f.start(5) {
+				began := time.Now()
+				r.cache.wall = func() time.Time {
+					return began.Add(time.Duration(float64(time.Since(began)) * (0.5 + 0.25*float64(i))))
+				}
+			}
+			f.together(f.replicas)
+			f.serve(20*time.Hour, 5*time.Minute)
+			if got := f.requests(); got > 4 {
+				f.t.Errorf("got %d token requests in 20 hours, want 3 or 4", got)
+			}
+		})
+	}},
+	{number: 44, name: "a machine sleeps", story: func(t *testing.T) {
+		t.Run("past the expiry", TestSuspend)
+		t.Run("during the request", TestSleepDuringRequest)
+		t.Run("after a request past Redis", TestSleepAfterDirect)
+	}},
+	{number: 45, name: "the clock of Redis jumps", story: func(t *testing.T) {
+		t.Run("back", TestRedisClockIsSetBack)
+		for _, by := range []time.Duration{time.Minute, -time.Hour} {
+			t.Run(by.String(), func(t *testing.T) {
+				story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+					f.together(f.start(5))
+					f.serve(5*time.Hour, time.Hour)
+					f.m.SetTime(time.Now().Add(by))
+					f.serve(5*time.Hour, 10*time.Minute)
+					if got := f.requests(); got > 3 {
+						f.t.Errorf("got %d token requests in ten hours, want 2 or 3", got)
+					}
+				})
+			})
+		}
+	}},
+	{number: 46, name: "expires_in disagrees with the token", story: notHere("tokens are opaque to the fleet: expires_in is what the endpoint says of them")},
+
+	// The token endpoint.
+	{number: 47, name: "429 with the header of the quota", story: TestQuotaExceeded},
+	{number: 48, name: "429 with all kinds of Retry-After", story: func(t *testing.T) {
+		for _, value := range []string{"", "5", "Sat, 01 Jan 2000 00:01:00 GMT", "soon", "1000000000", "-1", "0"} {
+			t.Run(value, func(t *testing.T) {
+				story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+					f.tenant.Inject(1, auth0test.Fault{Name: "429", Status: 429, Body: `{"error":"too_many_requests","error_description":"Client quota exceeded"}`, Header: http.Header{"Retry-After": {value}}})
+					f.try(5, 6*time.Minute, func(tr *trial) {
+						tr.cost(1, 0)
+						time.Sleep(25 * time.Hour)
+					})
+					if value != "1000000000" && f.tenant.Requests()[1].Arrived.After(f.tenant.Requests()[0].Arrived.Add(time.Hour)) {
+						f.t.Errorf("Retry-After %q: the next request came after %v", value, f.tenant.Requests()[1].Arrived.Sub(f.tenant.Requests()[0].Arrived))
+					}
+				})
+			})
+		}
+	}},
+	{number: 49, name: "the last token of the quota", story: func(t *testing.T) {
+		story(t, &auth0test.Config{PerHour: 1, PerDay: 100, TTL: 30 * time.Minute}, Options{EnforcedQuota: true}, func(f *fleet) {
+			f.together(f.start(5))
+			time.Sleep(29 * time.Minute) // renewal is due, and there is nothing to renew with
+			f.serve(30*time.Second, time.Second)
+			f.want(1)
+			time.Sleep(32 * time.Minute)
+			f.together(f.replicas)
+			f.want(2)
+			if n := f.tenant.Requests().Answered(429); n > 0 {
+				f.t.Errorf("got %d refusals, want none: the header had said that nothing is left", n)
+			}
+		})
+	}},
+	{number: 50, name: "the header of the quota is malformed", story: func(t *testing.T) {
+		for _, value := range []string{"", ",,,;;;===", "b=per_hour;q=-1;r=-1;t=-1", "b=per_hour;q=99999999999999999999;r=0;t=0", "b=per_hour;q=42;r=12;t=99999999999", strings.Repeat("b=per_hour;q=1;r=0;t=1,", 1000), "q=0;r=0;t=0"} {
+			t.Run(value[:min(len(value), 20)], func(t *testing.T) {
+				story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+					f.tenant.Inject(-1, auth0test.Fault{Name: "header", Header: http.Header{"Auth0-Client-Quota-Limit": {value}}})
+					f.together(f.start(3))
+					f.serve(20*time.Hour, 10*time.Minute)
+					f.want(3)
+				})
+			})
+		}
+	}},
+	{number: 51, name: "the endpoint is out of order", story: answers(auth0test.Status(500), auth0test.Status(502), auth0test.Status(503), auth0test.Status(504),
+		auth0test.Fault{Name: "a page", Status: 500, Body: "<html>Internal Server Error</html>", Header: http.Header{"Content-Type": {"text/html"}}})},
+	{number: 52, name: "the endpoint refuses for good", story: func(t *testing.T) {
+		for _, fault := range []auth0test.Fault{auth0test.OAuthError(400, "invalid_request", "no"), auth0test.OAuthError(401, "invalid_client", "no"), auth0test.OAuthError(403, "access_denied", "no")} {
+			t.Run(fault.Name, func(t *testing.T) {
+				story(t, nil, Options{}, func(f *fleet) {
+					f.tenant.Inject(-1, fault)
+					f.start(10)
+					for range 60 {
+						for _, r := range f.replicas {
+							if _, err := r.source.Token(f.t.Context()); !errors.Is(err, ErrNoToken) {
+								f.t.Errorf("got %v", err)
+							}
+						}
+						time.Sleep(time.Minute)
+					}
+					if n := f.requests(); n > 60 {
+						f.t.Errorf("got %d token requests in an hour, want one a minute at most", n)
+					}
+					f.tenant.ClearFaults()
+					time.Sleep(10 * time.Minute)
+					f.together(f.replicas)
+				})
+			})
+		}
+	}},
+	{number: 53, name: "the endpoint hangs or trickles", story: answers(auth0test.Hang(), auth0test.Fault{Name: "trickle", Trickle: time.Second})},
+	{number: 54, name: "the connection is closed when the request is sent", story: answers(auth0test.Cut(), auth0test.LostAnswer(), auth0test.Fault{Name: "half a body", CutBody: true})},
+	{number: 55, name: "the endpoint redirects", story: func(t *testing.T) {
+		TestRedirectsOfTheTokenEndpoint(t)
+		answers(auth0test.Redirect(301, "https://elsewhere.test/"), auth0test.Redirect(302, "https://elsewhere.test/"), auth0test.Redirect(303, "https://elsewhere.test/"),
+			auth0test.Redirect(307, "https://elsewhere.test/"), auth0test.Redirect(308, "https://elsewhere.test/"))(t)
+	}},
+	{number: 56, name: "the answer is no token", story: func(t *testing.T) {
+		answers(named("no access_token", auth0test.Field("access_token", "")), named("an empty one", auth0test.Field("access_token", `""`)), named("mac", auth0test.Field("token_type", `"mac"`)),
+			auth0test.Fault{Name: "no JSON", Body: "OK"})(t)
+		believed(10*time.Hour, 2, named("bearer", auth0test.Field("token_type", `"bearer"`)))(t)
+	}},
+	{number: 57, name: "expires_in is odd", story: func(t *testing.T) {
+		answers(named("zero", auth0test.Field("expires_in", "0")), named("negative", auth0test.Field("expires_in", "-5")), named("words", auth0test.Field("expires_in", `"soon"`)))(t)
+		believed(10*time.Hour, 2, named("a string", auth0test.Field("expires_in", `"36000"`)), named("a fraction", auth0test.Field("expires_in", "36000.5")))(t)
+		for _, huge := range []string{"10000000000", "9223372036854775807", "1e300"} {
+			t.Run(huge, func(t *testing.T) {
+				story(t, &auth0test.Config{TTL: 40 * 24 * time.Hour}, Options{}, func(f *fleet) {
+					f.tenant.Inject(-1, auth0test.Field("expires_in", huge))
+					f.together(f.start(2))
+					f.serve(39*24*time.Hour, time.Hour)
+					f.want(2) // nothing is believed to live for more than thirty days
+				})
+			})
+		}
+	}},
+	{number: 58, name: "tokens live for half a minute", story: func(t *testing.T) {
+		story(t, &auth0test.Config{TTL: 30 * time.Second}, Options{}, func(f *fleet) {
+			f.together(f.start(5))
+			f.serve(10*time.Minute-time.Second, time.Second)
+			f.want(27) // every 22.5 seconds
+		})
+	}},
+	{number: 59, name: "the token is revoked early", story: TestBurstOf401s},
+	{number: 60, name: "the secret is rotated", story: TestSecretRollsOut},
+	{number: 61, name: "an answer of ten megabytes", story: answers(auth0test.Fault{Name: "large", Body: strings.Repeat(" ", 10<<20)},
+		auth0test.Fault{Name: "header", Header: http.Header{"X-Large": {strings.Repeat("x", 1<<20)}}})},
+	{number: 62, name: "a token for another audience", story: notHere("tokens are opaque to the fleet; the API refuses such a one, which is 59")},
+
+	// What lies in the store.
+	{number: 63, name: "the record is garbage", story: func(t *testing.T) { t.Run("record", TestDamagedRecord); t.Run("type", TestKeysOfAnotherType) }},
+	{number: 64, name: "somebody writes a token of their own", story: spoiltRecord(func(f *fleet, s *Source) {
+		f.m.HSet(s.key, "epoch", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", `{"token":"theirs","type":"Bearer"}`)
+	})},
+	{number: 65, name: "somebody copies a record to another place", story: func(t *testing.T) {
+		spoiltRecord(func(f *fleet, s *Source) {
+			cred := f.credentials()
+			cred.Audience = "another"
+			other, err := f.replicas[0].cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			if _, err := other.Token(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+			for _, field := range []string{"epoch", "expires", "sealed"} {
+				f.m.HSet(s.key, field, f.m.HGet(other.key, field))
+			}
+		})(t)
+	}},
+	{number: 66, name: "somebody puts an older record back", strike: struck("Redis puts an old token back"), costs: 1, lasts: 2 * time.Hour},
+	{number: 67, name: "somebody blocks for ever", strike: func(tr *trial) func() {
+		tr.m.HSet(tr.all()[0].source.client.names.Quota, "b:client", "253402300799000 1 1 quota")
+		return nil
+	}},
+	{number: 68, name: "somebody takes the lease for ever", strike: struck("somebody takes the lease for ever")},
+	{number: 69, name: "somebody deletes the keys in a loop", story: func(t *testing.T) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+			f.together(f.start(5))
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range 8 * 60 * 6 {
+					time.Sleep(10 * time.Second)
+					f.m.FlushAll()
+				}
+			}()
+			f.serve(8*time.Hour, time.Minute)
+			<-done
+			f.want(1)
+			f.serve(90*time.Minute, time.Minute)
+			f.want(2)
+		})
+	}},
+	{number: 70, name: "a script of theirs blocks Redis", story: says("BUSY Redis is busy running a script.")},
+	{number: 71, name: "a value of hundreds of megabytes", story: spoiltRecord(func(f *fleet, s *Source) {
+		f.m.HSet(s.key, "epoch", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", strings.Repeat("x", 1<<20))
+	})},
+	{number: 72, name: "a token with bytes that no header may have", story: func(t *testing.T) {
+		answers(named("a line", auth0test.Field("access_token", `"a\r\nX-Evil: 1"`)), named("nothing", auth0test.Field("access_token", `"a\u0000b"`)), named("an accent", auth0test.Field("access_token", `"caf\u00e9"`)),
+			named("a tab", auth0test.Field("access_token", `"a\tb"`)), named("a blank", auth0test.Field("access_token", `"a b"`)))(t)
+	}},
+}
+
+// partitioned tells of a fleet of ten, some of which cannot reach Redis at a cold
+// start, and may ask past it.
+func partitioned(n int) func(t *testing.T) {
+	return func(t *testing.T) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Direct: &Direct{Requests: 1}}, func(f *fleet) {
+			f.start(10)
+			for _, r := range f.replicas[:n] {
+				r.net.cut()
+			}
+			f.together(f.replicas)
+			if got := f.requests(); got != 1+n {
+				f.t.Errorf("got %d token requests, want one for the fleet, and one for each of %d", got, n)
+			}
+			f.serve(5*time.Hour, 10*time.Minute)
+			for _, r := range f.replicas[:n] {
+				r.net.mend()
+			}
+			f.serve(time.Minute, time.Second)
+			if got := f.requests(); got != 1+n {
+				f.t.Errorf("when they could reach Redis again: got %d token requests, want none", got-1-n)
+			}
+			f.together(f.start(5))
+			if got := f.requests(); got != 1+n {
+				f.t.Errorf("newcomers made %d more, want none", got-1-n)
+			}
+		})
+	}
+}
+
+// spoiltRecord tells of a fleet whose record somebody replaces, and of a newcomer
+// who finds it. It is not served what is there, and the fleet goes on with one
+// more token at most.
+func spoiltRecord(spoil func(f *fleet, s *Source)) func(t *testing.T) {
+	return func(t *testing.T) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+			f.token(f.start(1)[0])
+			before := f.requests()
+			spoil(f, f.replicas[0].source)
+			before = max(before, f.requests())
+			f.together(f.start(5))
+			if got := f.requests() - before; got > 1 {
+				f.t.Errorf("got %d more token requests, want one at most", got)
+			}
+			f.serve(5*time.Hour, 10*time.Minute)
+		})
+	}
+}
