@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/fleettoken/fleettoken/quota"
 )
 
@@ -48,6 +50,11 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 		c.outage.from = time.Now().Add(rand.N(c.cache.opts.Direct.Spread))
 	}
 	c.mu.Unlock()
+	if cluster, ok := c.cache.rdb.(*redis.ClusterClient); ok {
+		// By itself it looks but once a minute whether another node has taken
+		// over from one that does not answer.
+		cluster.ReloadState(ctx)
+	}
 	if n == 1 {
 		c.log(slog.LevelWarn, "Redis is away", slog.Any("error", err))
 		tell(c.cache, c.cache.opts.Trace.Redis, err)

@@ -68,7 +68,7 @@ func redisKind(err error) RedisKind {
 	text := err.Error()
 	for _, sign := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "unknown command", "CROSSSLOT", "MOVED ", "DENIED ", "no such host",
 		"invalid password", "invalid username-password", "DB index is out of range", "first record does not look like a TLS handshake",
-		"cluster support disabled", "unauthenticated", "HTTP/1."} {
+		"cluster support disabled", "can't run this command", "can't access at least one of the keys", "unauthenticated", "HTTP/1."} {
 		if strings.Contains(text, sign) {
 			return RedisConfiguration
 		}

@@ -271,6 +271,32 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// No token lives for more than thirty days, whoever has sealed it.
+func TestRecordFromTheFarFuture(t *testing.T) {
+	cache, err := New(redis.NewClient(&redis.Options{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	s, err := cache.Source(Credentials{TokenURL: "https://tenant.test/oauth/token", ClientID: "c", ClientSecret: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for days, good := range map[int]bool{29: true, 31: false} {
+		r := record{expires: now.AddDate(0, 0, days).UnixMilli(), body: body{Token: "abc", Type: "Bearer", TTL: (24 * time.Hour).Milliseconds(), By: "r"}}
+		sealed, err := sealRecord(s.ring, s.key, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := view{glance: glance{now: now.UnixMilli()}}
+		v.decodeRecord(s, "0", strconv.FormatInt(r.expires, 10), sealed)
+		if (v.record != nil) != good || (v.problem == nil) != good {
+			t.Errorf("a record that ends in %d days: got %v, problem %v", days, v.record != nil, v.problem)
+		}
+	}
+}
+
 func FuzzOpenRecord(f *testing.F) {
 	key, _ := seal.Derive("secret", "context")
 	ring := seal.Ring{key}

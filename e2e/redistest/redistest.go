@@ -50,8 +50,10 @@ type Server struct {
 
 	t    testing.TB
 	argv []string
-	cmd  *exec.Cmd
-	done chan struct{}
+
+	username, password string
+	cmd                *exec.Cmd
+	done               chan struct{}
 }
 
 // Start starts a server without persistence. More arguments are added to its
@@ -59,6 +61,16 @@ type Server struct {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := newServer(t, freePort(t), args...)
+	s.Run()
+	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
+	return s
+}
+
+// StartWith starts a server that asks who comes: opts say who the test is.
+func StartWith(t testing.TB, opts *redis.Options, args ...string) *Server {
+	t.Helper()
+	s := newServer(t, freePort(t), args...)
+	s.username, s.password = opts.Username, opts.Password
 	s.Run()
 	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
 	return s
@@ -130,7 +142,7 @@ func (s *Server) signal(sig os.Signal) {
 // Client returns a client of this one server, closed with the test.
 func (s *Server) Client() *redis.Client {
 	rdb := redis.NewClient(&redis.Options{
-		Addr: s.Addr, ContextTimeoutEnabled: true, DisableIdentity: true,
+		Addr: s.Addr, Username: s.username, Password: s.password, ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	s.t.Cleanup(func() { _ = rdb.Close() })
