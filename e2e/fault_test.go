@@ -180,21 +180,18 @@ func TestFault(t *testing.T) {
 	t.Run("05 no processor is left", func(t *testing.T) {
 		t.Parallel()
 		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: []string{redistest.Start(t).Addr}})
-		stop := make(chan struct{})
+		var idle atomic.Bool
+		var turns atomic.Int64
 		for range 8 {
 			go func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
+				for !idle.Load() {
+					turns.Add(1)
 				}
 			}()
 		}
 		g.first()
 		g.renewed(1)
-		close(stop)
+		idle.Store(true)
 		g.extra(0)
 	})
 
