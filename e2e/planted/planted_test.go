@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestPlanted(t *testing.T) {
 			write(t, filepath.Join(tree, path), broken)
 			defer write(t, filepath.Join(tree, path), whole)
 			start := time.Now()
-			caught := suite(t, tree)
+			caught := suite(t, tree, "./"+strings.SplitN(b.file, "/", 2)[0]+"/...")
 			if caught == "" {
 				t.Fatal("nobody noticed")
 			}
@@ -55,9 +56,20 @@ func TestPlanted(t *testing.T) {
 
 var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// suite runs the tests of the core until one fails, and returns its name.
-func suite(t *testing.T, tree string) string {
-	for _, pkg := range []string{"./lock", "./quota", "./tokencache/..."} {
+// suite runs the tests of the core until one fails, those of one package before
+// the others, and returns its name.
+func suite(t *testing.T, tree, first string) string {
+	packages := []string{"./lock/...", "./quota/...", "./tokencache/..."}
+	slices.SortStableFunc(packages, func(a, b string) int {
+		switch first {
+		case a:
+			return -1
+		case b:
+			return 1
+		}
+		return 0
+	})
+	for _, pkg := range packages {
 		cmd := exec.Command("go", "test", "-vet=off", "-failfast", "-count=1", "-timeout=3m", pkg)
 		cmd.Dir = tree
 		out, err := cmd.CombinedOutput()
