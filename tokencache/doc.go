@@ -149,6 +149,7 @@
 //	Redis away, token held     nothing, until it expires                 nothing
 //	Redis away, no token       *RedisError at once                       nothing, or the budget of Direct
 //	Redis loses its data       nothing; replicas give their token back   a request, if a cold one is faster
+//	                                                                     or some have not heard of a rotation
 //	failover loses the lease   nothing; the newer token wins             a request
 //	the renewer dies           nothing; the next one has the lease       a request, if the answer was lost
 //	                           after 20 s; only the cold wait
