@@ -210,13 +210,12 @@ var faults = []fault{
 	{number: 2, name: "the renewer is killed after the endpoint has answered", costs: 1, leases: 1, strike: func(tr *trial) func() {
 		var once atomic.Bool
 		for _, m := range tr.all() {
-			base := m.web.base
-			m.web.base = tripper(func(req *http.Request) (*http.Response, error) {
-				resp, err := base.RoundTrip(req)
-				if !once.Swap(true) {
-					dies(tr, m)
+			m.web.set(func() {
+				m.web.answered = func() {
+					if !once.Swap(true) {
+						dies(tr, m)
+					}
 				}
-				return resp, err
 			})
 		}
 		return nil

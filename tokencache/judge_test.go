@@ -90,7 +90,7 @@ func (f *fleet) try(n int, pace time.Duration, happens func(tr *trial)) *trial {
 	happens(tr)
 	tr.recovers()
 	tr.stop()
-	for _, m := range slices.Clone(tr.crew) {
+	for _, m := range tr.all() {
 		tr.leave(m)
 	}
 	tr.judge()
@@ -191,7 +191,7 @@ func (tr *trial) recovers() {
 		}
 	}
 	var wg sync.WaitGroup
-	for _, m := range slices.Clone(tr.crew) {
+	for _, m := range tr.all() {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(tr.ctx, patience)
 			defer cancel()

@@ -235,9 +235,10 @@ func (w *wire) SetWriteDeadline(t time.Time) error { _ = w.Conn.SetWriteDeadline
 type door struct {
 	base http.RoundTripper
 
-	mu     sync.Mutex
-	shut   error
-	frozen chan struct{}
+	mu       sync.Mutex
+	shut     error
+	frozen   chan struct{}
+	answered func() // is called when there is an answer
 }
 
 func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -249,10 +250,13 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := d.base.RoundTrip(req)
 	d.mu.Lock()
-	frozen := d.frozen
+	frozen, answered := d.frozen, d.answered
 	d.mu.Unlock()
 	if frozen != nil {
 		<-frozen
+	}
+	if answered != nil {
+		answered()
 	}
 	return resp, err
 }
