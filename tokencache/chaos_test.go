@@ -258,11 +258,15 @@ func fail(fault func(luck *rand.Rand) auth0test.Fault) func(*trial, *rand.Rand, 
 	}
 }
 
-// all returns the replicas that live.
+// all returns the replicas that live. If none does, one joins.
 func (tr *trial) all() []*member {
 	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return slices.Clone(tr.crew)
+	crew := slices.Clone(tr.crew)
+	tr.mu.Unlock()
+	if len(crew) == 0 {
+		crew = append(crew, tr.join())
+	}
+	return crew
 }
 
 func (tr *trial) any(luck *rand.Rand) *member {
