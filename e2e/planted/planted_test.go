@@ -16,7 +16,7 @@ import (
 
 var (
 	plant = flag.Bool("plant", false, "break the core, and see whether its tests notice")
-	only  = flag.String("bug", "", "only the bugs whose names have this in them")
+	only  = flag.String("bug", "", "only the bugs whose name or file has this in it")
 )
 
 // root is the module's.
@@ -38,7 +38,7 @@ func TestPlanted(t *testing.T) {
 			if n := bytes.Count(whole, []byte(b.old)); n != 1 {
 				t.Fatalf("%s has %d places for this bug, want one: %s", b.file, n, b.old)
 			}
-			if !*plant || !strings.Contains(b.name, *only) {
+			if !*plant || !strings.Contains(b.name+" "+b.file, *only) {
 				return
 			}
 			broken := bytes.Replace(whole, []byte(b.old), []byte(b.new), 1)
