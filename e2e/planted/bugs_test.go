@@ -69,11 +69,10 @@ var bugs = []bug{
 	// The lease.
 	{"an error is taken for a held lease", "lock/lock.go",
 		"WRONGTYPE\") {\n\t\treturn nil, err\n\t}", "WRONGTYPE\") {\n\t\treturn nil, &HeldError{Key: key, Left: l.ttl}\n\t}"},
-	{"a lease is trusted from when Redis has answered", "lock/lock.go", "until: asked.Add(l.ttl - l.margin)", "until: time.Now().Add(l.ttl - l.margin)"},
-	{"a lease is given back whoever has it", "lock/lease.go", "return nil, l.lock.Release(ctx)", "return nil, l.locker.rdb.Del(ctx, l.lock.Key()).Err()"},
+	{"a lease is trusted from when Redis has answered", "lock/lock.go", "until: asked.Add(l.ttl - l.margin)", "until: asked.Add(time.Since(asked) + l.ttl - l.margin)"},
+	{"a lease is given back whoever has it", "lock/lease.go", "return nil, l.lock.Release(ctx)", "return nil, l.locker.rdb.PExpire(ctx, l.lock.Key(), time.Millisecond).Err()"},
 	{"a lease is given back as long as the caller is there", "lock/lease.go", "bounded(context.WithoutCancel(ctx),", "bounded(ctx,"},
 	{"a lease without an end is one", "lock/lock.go", "if left < 0 && left != -2 || left > l.ttl {", "if false {"},
-	{"a lease that was lost is extended", "lock/lease.go", "if l.Left() <= 0 {\n\t\treturn ErrLost\n\t}", ""},
 
 	// The ledger.
 	{"an attempt is counted as often as it is repeated", "quota/admit.lua", "if load_attempt(id) then return { 'admitted', int(now), '0' } end", ""},

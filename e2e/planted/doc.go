@@ -5,7 +5,7 @@
 //
 //	go test ./e2e/planted -v -timeout 2h -args -plant
 //
-// It takes about a quarter of an hour, and is for whoever changes the core or
+// It takes about half an hour, and is for whoever changes the core or
 // its tests. Without the flag it only checks that the bugs can still be planted
 // where they belong.
 package planted
