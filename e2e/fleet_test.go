@@ -110,7 +110,6 @@ type event struct {
 	ID       int     `json:"id"`
 	Error    string  `json:"error"`
 	Token    string  `json:"token"`
-	Epoch    int64   `json:"epoch"`
 	By       string  `json:"by"`
 	Why      string  `json:"why"`
 	TookMS   float64 `json:"took_ms"`

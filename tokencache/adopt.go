@@ -14,6 +14,11 @@ import (
 // at since, at the least. The caller holds client.mu.
 func (s *Source) adopt(r record, left time.Duration, since moment, requested bool) *held {
 	cache := s.client.cache
+	old := s.held.Load()
+	same := old != nil && old.record.body.Token == r.body.Token
+	if same { // nothing makes it live longer than was known already
+		left = min(left, old.left-since.mono.Sub(old.since.mono))
+	}
 	h := &held{
 		token: (&oauth2.Token{
 			AccessToken: r.body.Token, TokenType: r.body.Type, Expiry: since.wall.Add(left),
@@ -25,8 +30,6 @@ func (s *Source) adopt(r record, left time.Duration, since moment, requested boo
 	// The renewer looks first, so that the others find the new token when they
 	// look. The moment of each is drawn once a token: measuring it again must
 	// not draw it again.
-	old := s.held.Load()
-	same := h.same(old)
 	switch {
 	case same:
 		h.late = old.late
@@ -51,24 +54,24 @@ func (s *Source) adopt(r record, left time.Duration, since moment, requested boo
 // is news here. The caller holds mu.
 func (s *Source) merge(v view) (mine, adopted *held) {
 	s.floor = max(s.floor, v.floor)
-	h := s.valid()
+	h, last := s.valid(), s.held.Load()
 	if h != nil && h.record.expires == 0 { // asked for while Redis was away
 		unsynced := h.record
-		unsynced.epoch = max(unsynced.epoch, v.floor)
 		// What is left now was left when Redis read its clock, for that was before.
 		unsynced.expires = v.now + (h.left - h.age(s.client.cache.wall())).Milliseconds()
+		unsynced.issued = max(unsynced.expires-unsynced.body.TTL, v.floor)
 		h = s.adopt(unsynced, h.left, h.since, true)
 	}
 	if v.record != nil && (h == nil || v.record.order(h.record) >= 0) {
 		// No token has more left than its whole life, whatever the clock of Redis
 		// says: it may have been set back.
 		left := min(millis(v.record.expires-v.now), v.record.ttl())
-		if now := s.adopt(*v.record, left, v.at, false); !now.same(h) {
+		if now := s.adopt(*v.record, left, v.at, false); !now.same(last) {
 			adopted = now
 		}
 		return nil, adopted
 	}
-	if h != nil && h.record.epoch >= v.floor && !errors.Is(v.problem, seal.ErrUnknownKey) {
+	if h != nil && h.record.issued >= v.floor && !errors.Is(v.problem, seal.ErrUnknownKey) {
 		return h, nil
 	}
 	return nil, nil

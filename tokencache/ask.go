@@ -72,8 +72,8 @@ func (r request) status() string {
 }
 
 // granted makes the record of a token that was just issued.
-func (s *Source) granted(g grant, epoch int64) record {
-	return record{epoch: epoch, body: body{
+func (s *Source) granted(g grant) record {
+	return record{body: body{
 		Token: g.token, Type: g.kind, TTL: g.life.Milliseconds(), By: s.client.cache.locker.ID(), Extra: g.extra,
 	}}
 }

@@ -21,7 +21,7 @@ func warm(tb testing.TB) (*Source, oauth2.TokenSource) {
 	rdb := redis.NewClient(&redis.Options{})
 	tb.Cleanup(func() { _ = rdb.Close() })
 	s := newTestSource(tb, rdb)
-	r := testRecord(0, 1)
+	r := testRecord(0, 1, false)
 	r.body.Token = strings.Repeat("x", 900) // as long as Auth0's are
 	r.body.TTL = (10 * time.Hour).Milliseconds()
 	s.client.mu.Lock()

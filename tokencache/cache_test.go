@@ -102,7 +102,7 @@ func TestStatus(t *testing.T) {
 			f.t.Fatal(err)
 		}
 		fleet := status.Fleet
-		if fleet == nil || fleet.By != a.cache.locker.ID() || fleet.Life != 10*time.Hour || (fleet.Age-time.Hour).Abs() > time.Second || fleet.Epoch != 0 {
+		if fleet == nil || fleet.By != a.cache.locker.ID() || fleet.Life != 10*time.Hour || (fleet.Age-time.Hour).Abs() > time.Second || fleet.Issued.Sub(fleet.Expires.Add(-10*time.Hour)).Abs() > time.Second {
 			f.t.Errorf("the fleet's token: got %+v", fleet)
 		}
 		if got := time.Until(fleet.Expires); (got - fleet.Left).Abs() > time.Millisecond {
@@ -350,9 +350,11 @@ func TestTrace(t *testing.T) {
 	}
 	opts := Options{EnforcedQuota: true, Trace: &Trace{
 		Requested: func(i RequestedInfo) { note("requested %s %s %d %v", i.Why, i.Priority, i.Status, i.Err == nil) },
-		Adopted:   func(i AdoptedInfo) { note("adopted %v epoch %d %v", i.Requested, i.Epoch, i.Left.Round(time.Hour)) },
-		Denied:    func(i DeniedInfo) { note("denied %s", i.Err.Reason) },
-		Redis:     func(err error) { note("redis %v", err == nil) },
+		Adopted: func(i AdoptedInfo) {
+			note("adopted %v %v ago %v", i.Requested, time.Since(i.Issued).Round(time.Second), i.Left.Round(time.Hour))
+		},
+		Denied: func(i DeniedInfo) { note("denied %s", i.Err.Reason) },
+		Redis:  func(err error) { note("redis %v", err == nil) },
 	}}
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 1}, opts, func(f *fleet) {
 		r := f.start(1)[0]
@@ -374,7 +376,7 @@ func TestTrace(t *testing.T) {
 		mu.Lock()
 		got := strings.Join(events, ", ")
 		mu.Unlock()
-		if want := "requested cold need 200 true, adopted true epoch 0 10h0m0s, denied reserve, adopted false epoch 0 10h0m0s, redis false, redis true"; got != want {
+		if want := "requested cold need 200 true, adopted true 0s ago 10h0m0s, denied reserve, adopted false 0s ago 10h0m0s, redis false, redis true"; got != want {
 			f.t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})

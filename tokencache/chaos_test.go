@@ -36,19 +36,18 @@ type mishap struct {
 	requests int // that it may cost, at most
 	leases   int // that may be lost by it
 	losses   int // of what Redis knew
-	forced   int // renewals before their time
 	strike   func(tr *trial, luck *rand.Rand, lasts time.Duration) (end func())
 }
 
 // mishaps are all there are. Some last, and end when the function that they
 // return is called; others are over at once.
 var mishaps = []mishap{
-	{"a replica loses Redis", 1, 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"a replica loses Redis", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		m := tr.any(luck)
 		m.net.cut()
 		return m.net.mend
 	}},
-	{"all lose Redis", 1, 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all lose Redis", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		crew := tr.all()
 		for _, m := range crew {
 			m.net.cut()
@@ -59,7 +58,7 @@ var mishaps = []mishap{
 			}
 		}
 	}},
-	{"Redis swallows what it is sent", 1, 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"Redis swallows what it is sent", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		var thaw []func()
 		for _, m := range tr.all() {
 			thaw = append(thaw, m.net.freeze())
@@ -70,20 +69,20 @@ var mishaps = []mishap{
 			}
 		}
 	}},
-	{"all connections to Redis break", 1, 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all connections to Redis break", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			m.net.drop()
 		}
 		return nil
 	}},
-	{"replies of Redis get lost", 1, 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"replies of Redis get lost", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			n := 1 + luck.IntN(3)
 			m.net.set(func() { m.net.lose = n })
 		}
 		return nil
 	}},
-	{"Redis is slow", 1, 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"Redis is slow", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		d := time.Duration(luck.IntN(1500)) * time.Millisecond
 		crew := tr.all()
 		for _, m := range crew {
@@ -95,7 +94,7 @@ var mishaps = []mishap{
 			}
 		}
 	}},
-	{"Redis refuses", 1, 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"Redis refuses", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		says := []string{
 			"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.",
 			"OOM command not allowed when used memory > 'maxmemory'.", "BUSY Redis is busy running a script.",
@@ -107,11 +106,11 @@ var mishaps = []mishap{
 		tr.m.SetError(says)
 		return func() { tr.m.SetError("") }
 	}},
-	{"Redis loses all it knew", 1, 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"Redis loses all it knew", 1, 1, 1, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		tr.m.FlushAll()
 		return nil
 	}},
-	{"Redis evicts a key", 1, 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"Redis evicts a key", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		keys := tr.m.Keys()
 		if len(keys) > 0 {
 			key := keys[luck.IntN(len(keys))]
@@ -120,7 +119,7 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"somebody puts garbage into a key", 1, 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"somebody puts garbage into a key", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		keys := tr.m.Keys()
 		if len(keys) > 0 {
 			key := keys[luck.IntN(len(keys))]
@@ -129,18 +128,18 @@ var mishaps = []mishap{
 			if luck.IntN(2) == 0 {
 				_ = tr.m.Set(key, "garbage")
 			} else {
-				tr.m.HSet(key, "epoch", "1", "expires", "99999999999999", "sealed", "garbage")
+				tr.m.HSet(key, "issued", "1", "expires", "99999999999999", "sealed", "garbage")
 			}
 		}
 		return nil
 	}},
-	{"somebody takes the lease for ever", 0, 0, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"somebody takes the lease for ever", 0, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all()[:1] {
 			_ = tr.m.Set(m.source.client.names.Lock, "mine")
 		}
 		return nil
 	}},
-	{"Redis puts an old token back", 1, 0, 0, 0, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
+	{"Redis puts an old token back", 1, 0, 0, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
 		key := tr.any(luck).source.key
 		fields := map[string]string{}
 		names, _ := tr.m.HKeys(key)
@@ -153,38 +152,38 @@ var mishaps = []mishap{
 			}
 		}
 	}},
-	{"the endpoint is out of order", 3, 0, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
+	{"the endpoint is out of order", 3, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
 		return auth0test.Status([]int{500, 502, 503, 504}[luck.IntN(4)])
 	})},
-	{"the endpoint does not answer", 3, 0, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Hang() })},
-	{"answers of the endpoint get lost", 3, 0, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.LostAnswer() })},
-	{"the endpoint hangs up", 3, 0, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Cut() })},
-	{"the endpoint is slow", 0, 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the endpoint does not answer", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Hang() })},
+	{"answers of the endpoint get lost", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.LostAnswer() })},
+	{"the endpoint hangs up", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Cut() })},
+	{"the endpoint is slow", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		tr.tenant.Inject(2, auth0test.Slow(time.Duration(luck.IntN(9000))*time.Millisecond))
 		return nil
 	}},
-	{"the endpoint issues no token", 3, 0, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
+	{"the endpoint issues no token", 3, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
 		return []auth0test.Fault{
 			auth0test.Field("access_token", ""), auth0test.Field("token_type", `"mac"`), auth0test.Field("expires_in", "-1"),
 			{Name: "HTML", Body: "<html>maintenance</html>"}, {Name: "half a body", CutBody: true},
 		}[luck.IntN(5)]
 	})},
-	{"the quota is spent", 1, 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the quota is spent", 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		wait := time.Duration(1+luck.IntN(600)) * time.Second
 		f := auth0test.QuotaExceeded(wait)
 		f.Name, f.SkipQuotaHeader = "refused for "+wait.String(), true // what it would say of the day is believed until midnight
 		tr.tenant.Inject(1, f)
 		return nil
 	}},
-	{"the tenant is over its limit", 2, 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the tenant is over its limit", 2, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		tr.tenant.Inject(1+luck.IntN(2), auth0test.TenantLimit(time.Duration(1+luck.IntN(60))*time.Second))
 		return nil
 	}},
-	{"a replica is killed", 1, 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"a replica is killed", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		tr.kill(tr.any(luck))
 		return func() { tr.join() }
 	}},
-	{"the renewer is killed", 1, 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the renewer is killed", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		if m := tr.renewer(); m != nil {
 			tr.note("it is %s", m.name)
 			tr.kill(m)
@@ -192,7 +191,7 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"the renewer is stopped for a while", 1, 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"the renewer is stopped for a while", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		m := tr.renewer()
 		if m == nil {
 			m = tr.all()[0]
@@ -201,7 +200,7 @@ var mishaps = []mishap{
 		redis, web := m.net.freeze(), m.web.freeze()
 		return func() { redis(); web() }
 	}},
-	{"all restart, one after another", 2, 0, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all restart, one after another", 2, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			tr.leave(m)
 			tr.join()
@@ -209,7 +208,7 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"all restart at once", 1, 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all restart at once", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		crew := tr.all()
 		for _, m := range crew {
 			tr.kill(m)
@@ -219,13 +218,13 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"replicas join", 0, 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"replicas join", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		for range 1 + luck.IntN(5) {
 			tr.join()
 		}
 		return nil
 	}},
-	{"a clock is set", 0, 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"a clock is set", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		m := tr.any(luck)
 		by := time.Duration(luck.Int64N(int64(20*time.Minute))) - 10*time.Minute
 		if luck.IntN(4) == 0 {
@@ -235,12 +234,12 @@ var mishaps = []mishap{
 		m.set(by)
 		return func() { m.set(-by) }
 	}},
-	{"an operator rotates the token", 1, 0, 0, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"an operator rotates the token", 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		m := tr.any(luck)
 		go func() { _ = m.source.Rotate(tr.ctx) }()
 		return nil
 	}},
-	{"the API refuses the token", 1, 0, 0, 1, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"the API refuses the token", 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			if h := m.source.held.Load(); h != nil {
 				go func() { _ = m.source.Reject(tr.ctx, h.token) }()
@@ -343,7 +342,6 @@ func (s schedule) run(tr *trial, luck *rand.Rand) {
 		time.Sleep(time.Until(tr.began.Add(e.at)))
 		tr.cost(e.mishap.requests, e.mishap.leases)
 		tr.losses += e.mishap.losses
-		tr.forced += e.mishap.forced
 		tr.note("%s, for %v", e.mishap.name, e.lasts.Round(time.Millisecond))
 		end := e.mishap.strike(tr, luck, e.lasts)
 		if end == nil {

@@ -96,19 +96,19 @@
 // All keys of one client share a hash tag, so that a script sees them together,
 // also in a Cluster. What they stand for is hashed.
 //
-//	…{client}:token:<id>   the record: epoch, expiry, sealed token    until it expires
-//	…{client}:epoch:<id>   the number of the last forced renewal      two months
+//	…{client}:token:<id>   the record: issued, expires, sealed token  until it expires
+//	…{client}:floor:<id>   when its last forced renewal was           two months
 //	…{client}:lock         the lease, with its holder's name          20 s
 //	…{client}:quota        the ledger; see package quota              eight days
 //	…{client}:journal      who asked for a token, when, why, and what came of it
 //	…{client}:news         a channel: a new record; "look"
 //
-// Two records are ordered by epoch, then by expiry, and the later wins, whoever
-// comes last and however often (commit.lua). That merge is commutative,
-// associative and idempotent, so nothing depends on the lease being intact. A
-// forced renewal, by [Source.Reject] or [Source.Rotate], raises the epoch, and no
-// record of a lower one is adopted any more. So does a renewal whose token expires
-// before the one that it replaces, as when a provider shortens their lives.
+// Of two records, the one that was issued later wins, whoever comes last and
+// however often (commit.lua). That merge is commutative, associative and
+// idempotent, so nothing depends on the lease being intact; and a token that
+// expires before the one it replaces, as when a provider shortens their lives,
+// still replaces it. A forced renewal, by [Source.Reject] or [Source.Rotate], is
+// a floor: no record that was issued before it is adopted any more.
 //
 // Every script is safe to repeat, as Redis clients do when a reply is lost.
 //
@@ -125,14 +125,15 @@
 // whichever says more is believed. If they part, the replica looks again.
 //
 // The one clock that is trusted is that of Redis, not to go back. If it does, as
-// by a failover to a host that is behind, a replica without a token may take the
+// by a failover to a host that is behind, whoever held the token is not deceived,
+// for the time that was left never grows. A replica without one may take the
 // fleet's for younger than it is, but never for longer than its whole life; then
 // the API refuses it, and it is replaced. Whoever may publish to the channel can
 // deceive a new replica in the same way, and within the same bounds.
 //
 // # Sealing
 //
-// Tokens are sealed with AES-256-GCM and bound to their key, epoch and expiry.
+// Tokens are sealed with AES-256-GCM and bound to their key, issue and expiry.
 // The key is derived from the client secret, or given by [Options].SealKeys. With a
 // derived key the record's name depends on the key: while a new secret rolls
 // out, the fleet has two tokens, and nobody fights. With given keys the token is
@@ -149,7 +150,6 @@
 //	Redis away, token held     nothing, until it expires                 nothing
 //	Redis away, no token       *RedisError at once                       nothing, or the budget of Direct
 //	Redis loses its data       nothing; replicas give their token back   a request, if a cold one is faster
-//	                                                                     or some have not heard of a rotation
 //	failover loses the lease   nothing; the newer token wins             a request
 //	the renewer dies           nothing; the next one has the lease       a request, if the answer was lost
 //	                           after 20 s; only the cold wait

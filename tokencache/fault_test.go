@@ -288,7 +288,7 @@ var faults = []fault{
 				f.t.Fatal(err)
 			}
 			v := view{glance: glance{now: time.Now().UnixMilli()}}
-			v.decodeRecord(r.source, fmt.Sprint(h.record.epoch), fmt.Sprint(h.record.expires), sealed)
+			v.decodeRecord(r.source, fmt.Sprint(h.record.issued), fmt.Sprint(h.record.expires), sealed)
 			if v.record != nil || v.problem == nil {
 				f.t.Errorf("the token of another audience was taken: %+v", v)
 			}
@@ -463,7 +463,7 @@ var faults = []fault{
 	// What lies in the store.
 	{number: 63, name: "the record is garbage", story: func(t *testing.T) { t.Run("record", TestDamagedRecord); t.Run("type", TestKeysOfAnotherType) }},
 	{number: 64, name: "somebody writes a token of their own", story: spoiltRecord(func(f *fleet, s *Source) {
-		f.m.HSet(s.key, "epoch", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", `{"token":"theirs","type":"Bearer"}`)
+		f.m.HSet(s.key, "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", `{"token":"theirs","type":"Bearer"}`)
 	})},
 	{number: 65, name: "somebody copies a record to another place", story: func(t *testing.T) {
 		spoiltRecord(func(f *fleet, s *Source) {
@@ -476,7 +476,7 @@ var faults = []fault{
 			if _, err := other.Token(f.t.Context()); err != nil {
 				f.t.Fatal(err)
 			}
-			for _, field := range []string{"epoch", "expires", "sealed"} {
+			for _, field := range []string{"issued", "expires", "sealed"} {
 				f.m.HSet(s.key, field, f.m.HGet(other.key, field))
 			}
 		})(t)
@@ -507,7 +507,7 @@ var faults = []fault{
 	}},
 	{number: 70, name: "a script of theirs blocks Redis", story: says("BUSY Redis is busy running a script.")},
 	{number: 71, name: "a value of hundreds of megabytes", story: spoiltRecord(func(f *fleet, s *Source) {
-		f.m.HSet(s.key, "epoch", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", strings.Repeat("x", 1<<20))
+		f.m.HSet(s.key, "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", strings.Repeat("x", 1<<20))
 	})},
 	{number: 72, name: "a token with bytes that no header may have", story: func(t *testing.T) {
 		answers(named("a line", auth0test.Field("access_token", `"a\r\nX-Evil: 1"`)), named("nothing", auth0test.Field("access_token", `"a\u0000b"`)), named("an accent", auth0test.Field("access_token", `"caf\u00e9"`)),

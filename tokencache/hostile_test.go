@@ -13,13 +13,13 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
-// Somebody writes into the key of the epoch.
-func TestGarbageEpoch(t *testing.T) {
+// Somebody writes into the key of the floor.
+func TestGarbageFloor(t *testing.T) {
 	for _, garbage := range []string{"1e30", "0x7fffffff", "99999999999999999999", "9223372036854775807"} {
 		t.Run(garbage, func(t *testing.T) {
 			story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 				f.start(20)
-				_ = f.m.Set(f.replicas[0].source.epochKey, garbage)
+				_ = f.m.Set(f.replicas[0].source.floorKey, garbage)
 				f.together(f.replicas)
 				f.want(1)
 			})

@@ -192,11 +192,7 @@ func (c *client) askDirect(ctx context.Context, s *Source) {
 	}
 	c.forget(s.scopeList)
 	c.mu.Lock()
-	epoch := int64(0)
-	if h := s.held.Load(); h != nil {
-		epoch = h.record.epoch
-	}
-	h := s.adopt(s.granted(done.verdict.grant, epoch), done.verdict.grant.life, done.sent, true)
+	h := s.adopt(s.granted(done.verdict.grant), done.verdict.grant.life, done.sent, true)
 	s.schedule(backoff(1, time.Second, time.Second, rand.Float64())) // until the fleet has it
 	c.mu.Unlock()
 	s.tellAdopted(h, true)

@@ -285,9 +285,9 @@ func TestDamagedRecord(t *testing.T) {
 		"cut":            func(f *fleet, key string) { f.m.HSet(key, "sealed", f.m.HGet(key, "sealed")[:20]) },
 		"wrong type":     func(f *fleet, key string) { f.m.Del(key); _ = f.m.Set(key, "x") },
 		"too large":      func(f *fleet, key string) { f.m.HSet(key, "sealed", strings.Repeat("x", maxSealed+1)) },
-		"another epoch":  func(f *fleet, key string) { f.m.HSet(key, "epoch", "9") },
+		"another moment": func(f *fleet, key string) { f.m.HSet(key, "issued", "9") },
 		"a later expiry": func(f *fleet, key string) { f.m.HSet(key, "expires", "99999999999999") },
-		"no numbers":     func(f *fleet, key string) { f.m.HSet(key, "epoch", "x", "expires", "y") },
+		"no numbers":     func(f *fleet, key string) { f.m.HSet(key, "issued", "x", "expires", "y") },
 		"half of it":     func(f *fleet, key string) { f.m.HDel(key, "expires") },
 	} {
 		t.Run(name, func(t *testing.T) {

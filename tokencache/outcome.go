@@ -84,6 +84,6 @@ func (s *Source) tellAdopted(h *held, requested bool) {
 	c := s.client
 	c.log(slog.LevelDebug, "a new token is in use", slog.Bool("requested", requested), slog.String("by", h.record.body.By), slog.Duration("left", h.left))
 	tell(c.cache, c.cache.opts.Trace.Adopted, AdoptedInfo{
-		Client: c.label, Audience: s.cred.Audience, Requested: requested, By: h.record.body.By, Epoch: h.record.epoch, Left: h.left,
+		Client: c.label, Audience: s.cred.Audience, Requested: requested, By: h.record.body.By, Issued: h.record.asked(), Left: h.left,
 	})
 }

@@ -3,11 +3,11 @@
 -- they belong together, and so that the clock is that of the node that owns the
 -- keys: in a cluster, a TIME of its own would go to any node.
 --
--- KEYS  1 lock   2 quota   then of each token: record, epoch
+-- KEYS  1 lock   2 quota   then of each token: record, floor
 -- ARGV  1 the largest record to transfer, bytes   2… fields of the quota's hash
 -- Reply now, ms that the lease is held (0 free, -1 without end), the fields, and of each token:
---    epoch, expires, sealed, lowest epoch
---    what is not there is ''; a record that cannot be one has the epoch 'damaged'
+--    issued, expires, sealed, floor
+--    what is not there is ''; a record that cannot be one was issued 'damaged'
 local time = redis.call('TIME')
 local left = redis.call('PTTL', KEYS[1])
 local reply = {
@@ -24,7 +24,7 @@ for i = 3, #KEYS, 2 do
   if type(size) ~= 'number' or size > tonumber(ARGV[1]) then
     record[1] = 'damaged'
   elseif size > 0 then
-    record = redis.call('HMGET', KEYS[i], 'epoch', 'expires', 'sealed')
+    record = redis.call('HMGET', KEYS[i], 'issued', 'expires', 'sealed')
   end
   for j = 1, 3 do reply[#reply + 1] = record[j] or '' end
   local floor = redis.pcall('GET', KEYS[i + 1])

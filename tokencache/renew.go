@@ -228,17 +228,11 @@ var errShort = redisError(errors.New("its replies took so long, or this process 
 func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view) {
 	c.mu.Lock()
 	priority, why, any := s.needs()
-	epoch := max(v.floor, 0)
-	if h := s.valid(); h != nil {
-		epoch = max(epoch, h.record.epoch)
-	}
 	c.mu.Unlock()
 	if !any {
 		return // those who waited have left
 	}
-	if priority == quota.Forced {
-		epoch++
-	}
+	forced := priority == quota.Forced
 	if v.problem != nil && priority == quota.Need {
 		// There is a record, and somebody damages it. Then the quota is not
 		// theirs to spend.
@@ -277,16 +271,16 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		return
 	}
 
-	r := s.granted(done.verdict.grant, epoch)
+	r := s.granted(done.verdict.grant)
+	r.body.Forced = forced
 	r.expires = expiry(admission.Now, admitted, done.sent.mono, done.verdict.grant.life)
 	// Those who wait here are served at once; the fleet a moment later. That is
 	// paid for, so it is done even if this replica is told to stop.
 	c.forget(s.scopeList)
 	c.mu.Lock()
-	if old := s.valid(); old != nil && r.epoch == old.record.epoch && r.expires <= old.record.expires {
-		// Tokens live shorter than they did. Who holds the old one would take
-		// this for the older of the two, and ask for another.
-		r.epoch++
+	r.issued = max(admission.Now, v.floor)
+	if old := s.held.Load(); old != nil { // later than that, even if the clock of Redis went back
+		r.issued = max(r.issued, old.record.issued+1)
 	}
 	h := s.adopt(r, done.verdict.grant.life, done.sent, true)
 	c.mu.Unlock()

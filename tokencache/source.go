@@ -23,7 +23,7 @@ type Source struct {
 	ring   seal.Ring
 	id     string // names the token, in Redis and in the journal
 
-	key, epochKey string
+	key, floorKey string
 	scopes        scopes
 	scopeList     []quota.Scope
 
@@ -39,13 +39,13 @@ type Source struct {
 	refusal  *failure      // why the one there is was not replaced
 	unwanted *held         // the token to be replaced although it is valid,
 	why      string        // and the reason
-	floor    int64         // the lowest epoch that may be adopted, when last looked at
+	floor    int64         // the earliest moment of issue that may be adopted, when last looked at
 }
 
 func newSource(c *client, cred Credentials, ring seal.Ring, id string) *Source {
 	s := &Source{
 		client: c, cred: cred, ring: ring, id: id,
-		key: c.names.Token(id), epochKey: c.names.Epoch(id),
+		key: c.names.Token(id), floorKey: c.names.Floor(id),
 		scopes: scopes{
 			audience:    quota.Named("audience", id),
 			credentials: quota.Named("credentials", keys.Hash("credentials", cred.ClientSecret)),

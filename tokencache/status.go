@@ -36,8 +36,8 @@ type Status struct {
 
 // A TokenStatus tells of a token.
 type TokenStatus struct {
-	Epoch     int64         `json:"epoch"` // how many forced renewals came before
-	By        string        `json:"by"`    // the replica that asked for it
+	Issued    time.Time     `json:"issued"` // by the clock of Redis; the later of two tokens wins
+	By        string        `json:"by"`     // the replica that asked for it
 	Life      time.Duration `json:"life"`
 	Age       time.Duration `json:"age"`
 	Left      time.Duration `json:"left"`
@@ -105,7 +105,7 @@ func (s *Source) tokenStatus(r record, left time.Duration) *TokenStatus {
 	cache := s.client.cache
 	now := cache.wall().Round(0)
 	return &TokenStatus{
-		Epoch: r.epoch, By: r.body.By, Life: r.ttl(), Age: r.ttl() - left, Left: left,
+		Issued: r.asked(), By: r.body.By, Life: r.ttl(), Age: r.ttl() - left, Left: left,
 		Expires: now.Add(left), RenewFrom: now.Add(left - cache.terms.window(r.ttl())),
 	}
 }

@@ -28,8 +28,8 @@ var (
 	commitScript = redis.NewScript(commitLua)
 )
 
-// epochLife is how long an epoch is remembered: longer than any token lives.
-const epochLife = 2 * maxLife
+// floorLife is how long the floor is remembered: longer than any token lives.
+const floorLife = 2 * maxLife
 
 // A view is what one look at Redis tells about one token.
 type view struct {
@@ -38,7 +38,7 @@ type view struct {
 	record  *record // nil: none, none that may be adopted, or none that can be read
 	problem error   // why it cannot be read: seal.ErrUnknownKey or seal.ErrDamaged
 	spoilt  []byte  // the sealed record, if it is damaged
-	floor   int64   // the lowest epoch that may be adopted
+	floor   int64   // nothing that was issued before may be adopted
 }
 
 // A glance is what a look tells about the client, whichever tokens it was for.
@@ -58,7 +58,7 @@ func (c *client) look(ctx context.Context, batch ...*Source) ([]view, error) {
 	args := []any{maxSealed}
 	var scopes []quota.Scope
 	for _, s := range batch {
-		names = append(names, s.key, s.epochKey)
+		names = append(names, s.key, s.floorKey)
 		for _, scope := range s.scopeList {
 			if !slices.Contains(scopes, scope) {
 				scopes = append(scopes, scope)
@@ -109,16 +109,16 @@ func (g glance) decode(reply []string, scopes []quota.Scope, batch []*Source) ([
 	return views, nil
 }
 
-func (v *view) decodeRecord(s *Source, epoch, expires string, sealed []byte) {
-	e, err1 := strconv.ParseInt(epoch, 10, 64)
+func (v *view) decodeRecord(s *Source, issued, expires string, sealed []byte) {
+	i, err1 := strconv.ParseInt(issued, 10, 64)
 	x, err2 := strconv.ParseInt(expires, 10, 64)
-	r, err := openRecord(s.ring, s.key, e, x, sealed)
+	r, err := openRecord(s.ring, s.key, i, x, sealed)
 	switch {
 	case err1 != nil || err2 != nil:
 		v.problem, v.spoilt = seal.ErrDamaged, sealed
 	case err != nil:
 		v.problem, v.spoilt = err, sealed
-	case e < v.floor: // from before a forced renewal: somebody put it back
+	case i < v.floor: // from before a forced renewal: somebody put it back
 	case x <= v.now: // over, and Redis has not noticed yet
 	case x-v.now > maxLife.Milliseconds(): // no token lives so long
 		v.problem, v.spoilt = seal.ErrDamaged, sealed
@@ -148,8 +148,8 @@ func (s *Source) commit(ctx context.Context, r record, spoilt []byte) (string, e
 	}
 	c := s.client
 	return call(ctx, c.cache, func(ctx context.Context) (string, error) {
-		return commitScript.Eval(ctx, c.cache.rdb, []string{s.key, s.epochKey},
-			r.epoch, r.expires, sealed, c.names.News, s.id, epochLife.Milliseconds(), spoilt, maxSealed).Text()
+		return commitScript.Eval(ctx, c.cache.rdb, []string{s.key, s.floorKey},
+			r.issued, r.expires, sealed, c.names.News, s.id, floorLife.Milliseconds(), spoilt, maxSealed, r.body.Forced).Text()
 	})
 }
 
@@ -167,17 +167,17 @@ func expiry(now int64, seen, sent time.Time, life time.Duration) int64 {
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // lookNews is the message that says: look yourselves. The other kind carries a
-// record, to those who wait for it: "token <id> <epoch> <expires> <now> <sealed>",
+// record, to those who wait for it: "token <id> <issued> <expires> <now> <sealed>",
 // made by commit.lua. A message is a hint. Whoever misses it finds out a little
 // later.
 const lookNews = "look"
 
 // news is a parsed message. Its id is empty if it says to look.
 type news struct {
-	id             string
-	epoch, expires string
-	now            int64 // what the clock of Redis showed
-	sealed         []byte
+	id              string
+	issued, expires string
+	now             int64 // what the clock of Redis showed
+	sealed          []byte
 }
 
 func parseNews(message []byte) (news, bool) {
@@ -192,5 +192,5 @@ func parseNews(message []byte) (news, bool) {
 	if err != nil || now <= 0 {
 		return news{}, false
 	}
-	return news{id: string(fields[1]), epoch: string(fields[2]), expires: string(fields[3]), now: now, sealed: fields[5]}, true
+	return news{id: string(fields[1]), issued: string(fields[2]), expires: string(fields[3]), now: now, sealed: fields[5]}, true
 }

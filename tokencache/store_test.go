@@ -56,8 +56,9 @@ func newTestSource(t testing.TB, rdb redis.UniversalClient) *Source {
 	return s
 }
 
-func testRecord(epoch, expires int64) record {
-	return record{epoch: epoch, expires: expires, body: body{Token: fmt.Sprintf("t%d-%d", epoch, expires), Type: "Bearer", TTL: 3600000, By: "r"}}
+// testRecord returns a record which, if forced, replaces all that was issued before.
+func testRecord(issued, expires int64, forced bool) record {
+	return record{issued: issued, expires: expires, body: body{Token: fmt.Sprintf("t%d-%d", issued, expires), Type: "Bearer", TTL: 3600000, By: "r", Forced: forced}}
 }
 
 // TestStore is the conformance table of read.lua and commit.lua.
@@ -83,54 +84,58 @@ func TestStore(t *testing.T) {
 
 		now := v.now
 		for i, step := range []struct {
-			epoch, expires int64
-			want           string
-			stored         [2]int64 // what the fleet has then
+			issued, expires int64
+			forced          bool
+			want            string
+			stored          [2]int64 // what the fleet has then
 		}{
-			{0, now + 100000, "stored", [2]int64{0, now + 100000}},
-			{0, now + 100000, "same", [2]int64{0, now + 100000}},
-			{0, now + 90000, "older", [2]int64{0, now + 100000}},
-			{0, now + 110000, "stored", [2]int64{0, now + 110000}},
-			{1, now + 50000, "stored", [2]int64{1, now + 50000}}, // a rotation, to a token that lives shorter
-			{0, now + 200000, "outdated", [2]int64{1, now + 50000}},
-			{1, now + 40000, "older", [2]int64{1, now + 50000}},
-			{3, now + 60000, "stored", [2]int64{3, now + 60000}},
-			{2, now + 70000, "outdated", [2]int64{3, now + 60000}},
+			{5, now + 100000, false, "stored", [2]int64{5, now + 100000}},
+			{5, now + 100000, false, "same", [2]int64{5, now + 100000}},
+			{5, now + 90000, false, "older", [2]int64{5, now + 100000}},
+			{5, now + 110000, false, "stored", [2]int64{5, now + 110000}},
+			{6, now + 50000, false, "stored", [2]int64{6, now + 50000}}, // tokens live shorter than they did
+			{5, now + 200000, false, "older", [2]int64{6, now + 50000}},
+			{7, now + 50000, true, "stored", [2]int64{7, now + 50000}},
+			{6, now + 200000, false, "outdated", [2]int64{7, now + 50000}},
+			{7, now + 40000, true, "older", [2]int64{7, now + 50000}},
+			{9, now + 60000, false, "stored", [2]int64{9, now + 60000}},
+			{8, now + 70000, true, "older", [2]int64{9, now + 60000}}, // and is a floor all the same
+			{7, now + 70000, false, "outdated", [2]int64{9, now + 60000}},
 		} {
-			got, err := s.commit(ctx, testRecord(step.epoch, step.expires), nil)
+			got, err := s.commit(ctx, testRecord(step.issued, step.expires, step.forced), nil)
 			if err != nil || got != step.want {
 				t.Errorf("step %d: commit: got %q, %v, want %q", i, got, err, step.want)
 			}
 			v := look()
-			if v.record == nil || v.record.epoch != step.stored[0] || v.record.expires != step.stored[1] {
+			if v.record == nil || v.record.issued != step.stored[0] || v.record.expires != step.stored[1] {
 				t.Fatalf("step %d: the fleet has %+v, %v, want %v", i, v.record, v.problem, step.stored)
 			}
-			if want := testRecord(step.stored[0], step.stored[1]).body.Token; v.record.body.Token != want {
+			if want := testRecord(step.stored[0], step.stored[1], false).body.Token; v.record.body.Token != want {
 				t.Errorf("step %d: token %q, want %q", i, v.record.body.Token, want)
 			}
 		}
-		if v := look(); v.floor != 3 {
-			t.Errorf("the lowest epoch is %d, want 3", v.floor)
+		if v := look(); v.floor != 8 {
+			t.Errorf("the floor is %d, want 8", v.floor)
 		}
 		if ttl := rdb.PTTL(ctx, s.key).Val(); ttl <= 0 || ttl > time.Minute {
 			t.Errorf("the record lives for %v, want as long as its token", ttl)
 		}
-		if ttl := rdb.PTTL(ctx, s.epochKey).Val(); ttl < maxLife {
-			t.Errorf("the epoch lives for %v, want longer than any token", ttl)
+		if ttl := rdb.PTTL(ctx, s.floorKey).Val(); ttl < maxLife {
+			t.Errorf("the floor lives for %v, want longer than any token", ttl)
 		}
 
-		// The record is lost, and one of an old epoch comes back.
+		// The record is lost, and one from before the rotation comes back.
 		rdb.Del(ctx, s.key)
-		if got, err := s.commit(ctx, testRecord(2, now+70000), nil); err != nil || got != "outdated" {
-			t.Errorf("commit of an old epoch after a loss: got %q, %v", got, err)
+		if got, err := s.commit(ctx, testRecord(7, now+70000, false), nil); err != nil || got != "outdated" {
+			t.Errorf("commit from before the rotation after a loss: got %q, %v", got, err)
 		}
 
 		// Damage is told, and replaced only by those who have seen it.
 		for name, damage := range map[string]func(){
-			"garbage":    func() { rdb.HSet(ctx, s.key, "epoch", "3", "expires", now+99999, "sealed", "garbage") },
+			"garbage":    func() { rdb.HSet(ctx, s.key, "issued", "9", "expires", now+99999, "sealed", "garbage") },
 			"wrong type": func() { rdb.Del(ctx, s.key); rdb.LPush(ctx, s.key, "x") },
 			"too large": func() {
-				rdb.HSet(ctx, s.key, "epoch", "3", "expires", now+99999, "sealed", bytes.Repeat([]byte("x"), maxSealed+1))
+				rdb.HSet(ctx, s.key, "issued", "9", "expires", now+99999, "sealed", bytes.Repeat([]byte("x"), maxSealed+1))
 			},
 		} {
 			damage()
@@ -138,13 +143,13 @@ func TestStore(t *testing.T) {
 			if !errors.Is(v.problem, seal.ErrDamaged) || v.record != nil {
 				t.Errorf("%s: got %v, %v, want damage", name, v.record, v.problem)
 			}
-			if got, err := s.commit(ctx, testRecord(3, now+60000), v.spoilt); err != nil || got != "stored" {
+			if got, err := s.commit(ctx, testRecord(9, now+60000, false), v.spoilt); err != nil || got != "stored" {
 				t.Errorf("%s: commit: got %q, %v", name, got, err)
 			}
 			rdb.Del(ctx, s.key)
 		}
-		rdb.HSet(ctx, s.key, "epoch", "3", "expires", now+99999, "sealed", "garbage")
-		if got, err := s.commit(ctx, testRecord(3, now+60000), []byte("other garbage")); err != nil || got != "older" {
+		rdb.HSet(ctx, s.key, "issued", "9", "expires", now+99999, "sealed", "garbage")
+		if got, err := s.commit(ctx, testRecord(9, now+60000, false), []byte("other garbage")); err != nil || got != "older" {
 			t.Errorf("commit over a record that was not known to be damaged: got %q, %v", got, err)
 		}
 
@@ -175,11 +180,11 @@ func TestCommitMerges(t *testing.T) {
 		for range 50 {
 			var records []record
 			for range 6 {
-				records = append(records, testRecord(rand.Int64N(3), now+600000+rand.Int64N(5)*1000))
+				records = append(records, testRecord(rand.Int64N(5), now+600000+rand.Int64N(5)*1000, rand.IntN(4) == 0))
 			}
 			want := slices.MaxFunc(records, record.order)
 			for range 3 {
-				rdb.Del(ctx, s.key, s.epochKey)
+				rdb.Del(ctx, s.key, s.floorKey)
 				order := append(slices.Clone(records), records[rand.IntN(6)], records[rand.IntN(6)])
 				rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 				for _, r := range order {
@@ -213,7 +218,7 @@ func TestLookAtMany(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UnixMilli()
 		for i, s := range batch {
 			if i%2 == 0 {
-				if _, err := s.commit(t.Context(), testRecord(int64(i), expires), nil); err != nil {
+				if _, err := s.commit(t.Context(), testRecord(int64(i), expires, false), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -223,7 +228,7 @@ func TestLookAtMany(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, v := range views {
-			if (v.record != nil) != (i%2 == 0) || v.record != nil && v.record.epoch != int64(i) || v.problem != nil {
+			if (v.record != nil) != (i%2 == 0) || v.record != nil && v.record.issued != int64(i) || v.problem != nil {
 				t.Errorf("token %d: got %+v, %v", i, v.record, v.problem)
 			}
 		}
@@ -235,7 +240,7 @@ func TestLookAtMany(t *testing.T) {
 func TestRecords(t *testing.T) {
 	key, _ := seal.Derive("secret", "context")
 	ring := seal.Ring{key}
-	r := testRecord(2, 1700000000000)
+	r := testRecord(2, 1700000000000, false)
 	r.body.Extra = map[string]any{"scope": "read"}
 	sealed, err := sealRecord(ring, "key", r)
 	if err != nil {
@@ -250,7 +255,7 @@ func TestRecords(t *testing.T) {
 	}
 	for name, open := range map[string]func() (record, error){
 		"another key":    func() (record, error) { return openRecord(ring, "other", 2, 1700000000000, sealed) },
-		"another epoch":  func() (record, error) { return openRecord(ring, "key", 3, 1700000000000, sealed) },
+		"another moment": func() (record, error) { return openRecord(ring, "key", 3, 1700000000000, sealed) },
 		"another expiry": func() (record, error) { return openRecord(ring, "key", 2, 1700000000001, sealed) },
 	} {
 		if _, err := open(); !errors.Is(err, seal.ErrDamaged) {
@@ -300,16 +305,16 @@ func TestRecordFromTheFarFuture(t *testing.T) {
 func FuzzOpenRecord(f *testing.F) {
 	key, _ := seal.Derive("secret", "context")
 	ring := seal.Ring{key}
-	sealed, _ := sealRecord(ring, "key", testRecord(1, 2))
+	sealed, _ := sealRecord(ring, "key", testRecord(1, 2, false))
 	f.Add(int64(1), int64(2), sealed)
 	f.Add(int64(0), int64(0), []byte{})
-	f.Fuzz(func(t *testing.T, epoch, expires int64, sealed []byte) {
+	f.Fuzz(func(t *testing.T, issued, expires int64, sealed []byte) {
 		// As if it were sealed here: what is inside is not believed either.
-		r, err := openRecord(ring, "key", epoch, expires, ring.Seal(sealed, "key", strconv.FormatInt(epoch, 10), strconv.FormatInt(expires, 10)))
-		if err == nil && (!bearerCharset(r.body.Token) || r.ttl() <= 0 || r.ttl() > maxLife || r.epoch < 0 || r.expires <= 0) {
+		r, err := openRecord(ring, "key", issued, expires, ring.Seal(sealed, "key", strconv.FormatInt(issued, 10), strconv.FormatInt(expires, 10)))
+		if err == nil && (!bearerCharset(r.body.Token) || r.ttl() <= 0 || r.ttl() > maxLife || r.issued < 0 || r.expires <= 0) {
 			t.Errorf("got an impossible record: %+v", r)
 		}
-		if _, err := openRecord(ring, "elsewhere", epoch, expires, sealed); err == nil {
+		if _, err := openRecord(ring, "elsewhere", issued, expires, sealed); err == nil {
 			t.Errorf("opened somewhere else")
 		}
 	})
@@ -321,8 +326,8 @@ func FuzzDecodeView(f *testing.F) {
 	s := newTestSource(f, rdb)
 	f.Add("1700000000000", "0", "1700000000001 1 1 x", "1", "1700000005000", "x", "1")
 	f.Add("x", "-1", "", "damaged", "", "", "")
-	f.Fuzz(func(t *testing.T, now, lease, field, epoch, expires, sealed, floor string) {
-		reply := []string{now, lease, field, field, field, field, epoch, expires, sealed, floor}
+	f.Fuzz(func(t *testing.T, now, lease, field, issued, expires, sealed, floor string) {
+		reply := []string{now, lease, field, field, field, field, issued, expires, sealed, floor}
 		views, err := glance{}.decode(reply, s.scopeList, []*Source{s})
 		if err != nil {
 			return
@@ -364,7 +369,7 @@ func FuzzParseNews(f *testing.F) {
 func TestNews(t *testing.T) {
 	sealed := []byte("sealed with blanks \x00 and\nall")
 	n, ok := parseNews(append([]byte("token id 3 1700000000000 1690000000000 "), sealed...))
-	if !ok || n.id != "id" || n.epoch != "3" || n.expires != "1700000000000" || n.now != 1690000000000 || !bytes.Equal(n.sealed, sealed) {
+	if !ok || n.id != "id" || n.issued != "3" || n.expires != "1700000000000" || n.now != 1690000000000 || !bytes.Equal(n.sealed, sealed) {
 		t.Errorf("got %+v, %v", n, ok)
 	}
 	if n, ok := parseNews([]byte(lookNews)); !ok || n.id != "" {

@@ -45,7 +45,7 @@ type AdoptedInfo struct {
 	Client, Audience string
 	Requested        bool // by this replica; else it was the fleet's
 	By               string
-	Epoch            int64
+	Issued           time.Time     // by the clock of Redis; the zero Time if Redis was away
 	Left             time.Duration // until it expires
 }
 

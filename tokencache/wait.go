@@ -111,7 +111,7 @@ func (c *client) hear(message []byte, after moment) bool {
 func (s *Source) hear(n news, after moment) {
 	c := s.client
 	v := view{glance: glance{at: after, seen: after.mono, now: n.now}}
-	v.decodeRecord(s, n.epoch, n.expires, n.sealed)
+	v.decodeRecord(s, n.issued, n.expires, n.sealed)
 	late := ageBy(time.Since(after.mono), c.cache.wall().Sub(after.wall)) > pollHeard+c.cache.terms.lease
 
 	c.mu.Lock()
@@ -120,7 +120,7 @@ func (s *Source) hear(n news, after moment) {
 	last := s.held.Load()
 	switch {
 	case last != nil && v.record != nil && v.record.order(last.record) <= 0: // somebody repeats what was said once
-	case v.record == nil || v.record.epoch < s.floor:
+	case v.record == nil || v.record.issued < s.floor:
 	case late:
 		if h != nil || s.waiting > 0 {
 			s.schedule(rand.N(100 * time.Millisecond)) // not all at once

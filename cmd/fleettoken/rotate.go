@@ -57,14 +57,14 @@ func newRotateCommand(a *app) *cobra.Command {
 // rotated says what a rotation has changed, and what it has left of the quota.
 func rotated(before, after tokencache.Status) (string, error) {
 	was, is := before.Fleet, after.Fleet
-	if is == nil || was != nil && was.Epoch >= is.Epoch {
+	if is == nil || was != nil && !was.Issued.Before(is.Issued) {
 		return "", errors.New("a new token was issued, and it is not in Redis: look at 'fleettoken status'")
 	}
 	var b strings.Builder
 	if was == nil {
-		fmt.Fprintf(&b, "the fleet had no token and has one now: epoch %d, valid for %s", is.Epoch, span(is.Left))
+		fmt.Fprintf(&b, "the fleet had no token and has one now, valid for %s", span(is.Left))
 	} else {
-		fmt.Fprintf(&b, "the token was replaced: epoch %d → %d, valid for %s", was.Epoch, is.Epoch, span(is.Left))
+		fmt.Fprintf(&b, "the token was replaced, %s before its end; the new one is valid for %s", span(was.Left), span(is.Left))
 	}
 	for _, w := range after.Quota.Windows {
 		fmt.Fprintf(&b, "\nquota left of the %s: %d of %d %s", w.Scope.Kind(), w.Free(), w.Quota, bucketName(w.Bucket))

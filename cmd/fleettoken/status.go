@@ -24,7 +24,7 @@ nanoseconds and moments as in RFC 3339. The fields:
 
   client, audience, token_url, token   which token it is; token is its name in
                                        the journal
-  fleet      the fleet's token: epoch, by, life, age, left, expires, renew_from;
+  fleet      the fleet's token: issued, by, life, age, left, expires, renew_from;
              null if there is none
   problem    why the fleet's token cannot be read, if it cannot
   local      null: the token that this process keeps for itself, which is none

@@ -36,7 +36,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 	case f == nil:
 		row("token", "the fleet has none")
 	default:
-		row("token", fmt.Sprintf("epoch %d, asked for by %s %s ago", f.Epoch, replica(f.By), span(f.Age)))
+		row("token", fmt.Sprintf("asked for by %s %s ago", replica(f.By), span(f.Age)))
 		row("ends", when(f.Expires, f.Left))
 		row("renewal", when(f.RenewFrom, f.Left-f.Expires.Sub(f.RenewFrom)))
 	}

@@ -14,7 +14,7 @@ func TestWriteStatus(t *testing.T) {
 	status := tokencache.Status{
 		Client: "…0001", TokenURL: "https://tenant.example/oauth/token", Token: "0123456789abcdef",
 		Fleet: &tokencache.TokenStatus{
-			Epoch: 3, By: "host-a/0f0e0d0c-0b0a", Life: 10 * time.Hour, Age: 90 * time.Minute, Left: 510 * time.Minute,
+			Issued: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), By: "host-a/0f0e0d0c-0b0a", Life: 10 * time.Hour, Age: 90 * time.Minute, Left: 510 * time.Minute,
 			Expires: noon.Add(510 * time.Minute), RenewFrom: noon.Add(450 * time.Minute),
 		},
 		Lease: &tokencache.LeaseStatus{Holder: "host-b/1f1e1d1c-1b1a", Left: 12345 * time.Millisecond},
@@ -37,7 +37,7 @@ client     …0001
 audience   none
 token url  https://tenant.example/oauth/token
 token id   01234567
-token      epoch 3, asked for by host-a/0f0e0d0c 1h30m ago
+token      asked for by host-a/0f0e0d0c 1h30m ago
 ends       in 8h30m, at 2026-05-04 20:30:00Z
 renewal    in 7h30m, at 2026-05-04 19:30:00Z
 lease      held by host-b/1f1e1d1c, for 12s yet

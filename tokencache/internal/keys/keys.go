@@ -31,8 +31,9 @@ func ForClient(prefix, tokenURL, clientID string) Client {
 // Token returns the key of the token with the given id, a hash.
 func (c Client) Token(id string) string { return c.base + "token:" + id }
 
-// Epoch returns the key of the number of the token's last forced renewal.
-func (c Client) Epoch(id string) string { return c.base + "epoch:" + id }
+// Floor returns the key of the moment before which no token that may be adopted
+// was issued.
+func (c Client) Floor(id string) string { return c.base + "floor:" + id }
 
 // Hash returns a short name for a list of fields. Two lists have the same name
 // only if they are the same list: each field goes in with its length, so that

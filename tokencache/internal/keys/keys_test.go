@@ -25,7 +25,7 @@ func TestHash(t *testing.T) {
 func TestNamesTellNothing(t *testing.T) {
 	c := ForClient("fleet", "https://tenant.example/oauth/token", "client}{id")
 	tag := c.Lock[strings.IndexByte(c.Lock, '{') : strings.IndexByte(c.Lock, '}')+1]
-	for _, key := range []string{c.Lock, c.Quota, c.Journal, c.News, c.Token("t"), c.Epoch("t")} {
+	for _, key := range []string{c.Lock, c.Quota, c.Journal, c.News, c.Token("t"), c.Floor("t")} {
 		if !strings.HasPrefix(key, "fleet:"+tag+":") || strings.Count(key, "{") != 1 || strings.Count(key, "}") != 1 {
 			t.Errorf("key %q: want the prefix fleet:%s: and no other braces", key, tag)
 		}

@@ -195,7 +195,7 @@ func (f *fleet) adopt(m *member, e Event, at time.Time) {
 	left := time.Duration(e.LeftMS) * time.Millisecond
 	t := f.known[e.Token]
 	if t == nil {
-		t = &token{number: len(f.tokens) + 1, epoch: e.Epoch, by: e.By}
+		t = &token{number: len(f.tokens) + 1, by: e.By}
 		f.known[e.Token] = t
 		f.tokens = append(f.tokens, t)
 	}

@@ -30,7 +30,6 @@ type member struct {
 // A token is one that the fleet has or had.
 type token struct {
 	number  int
-	epoch   int64
 	by      string
 	life    time.Duration
 	expires time.Time

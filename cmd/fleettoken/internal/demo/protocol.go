@@ -45,7 +45,6 @@ type Event struct {
 
 	Replica string  `json:"replica,omitempty"` // EventReady: its name in the lease and the journal
 	Token   string  `json:"token,omitempty"`   // EventToken, EventAdopted: which one, by a digest
-	Epoch   int64   `json:"epoch,omitempty"`   // EventAdopted: how many forced renewals came before
 	By      string  `json:"by,omitempty"`      // EventAdopted: who asked for the token
 	Why     string  `json:"why,omitempty"`     // EventRequested: "cold", "expiring", "rotated" and so on; EventDenied: the reason
 	Status  int     `json:"status,omitempty"`  // EventRequested: of the response; zero: none came

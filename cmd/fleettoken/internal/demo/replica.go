@@ -130,7 +130,7 @@ func (r *replica) trace() *tokencache.Trace {
 			})
 		},
 		Adopted: func(i tokencache.AdoptedInfo) {
-			r.tell(Event{Event: EventAdopted, Token: r.digest(), By: i.By, Epoch: i.Epoch, LeftMS: i.Left.Milliseconds()})
+			r.tell(Event{Event: EventAdopted, Token: r.digest(), By: i.By, LeftMS: i.Left.Milliseconds()})
 		},
 		Denied: func(i tokencache.DeniedInfo) {
 			r.tell(Event{Event: EventDenied, Why: string(i.Err.Reason), LeftMS: i.Err.RetryIn.Milliseconds(), Error: i.Err.Error()})

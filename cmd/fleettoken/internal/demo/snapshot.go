@@ -59,7 +59,7 @@ func (s *story) members(v *view.Snapshot, now time.Time) {
 	if n := len(s.fleet.tokens); n > 0 {
 		t := s.fleet.tokens[n-1]
 		by, _, _ := strings.Cut(t.by, "/")
-		v.Token.Number, v.Token.Epoch, v.Token.By = t.number, t.epoch, by
+		v.Token.Number, v.Token.By = t.number, by
 		v.Token.Life, v.Token.Left, v.Token.Window = t.life, max(t.expires.Sub(now), 0), window
 	}
 	for _, m := range s.fleet.members {

@@ -97,7 +97,7 @@ func (t theme) token(s Snapshot, width int) []string {
 	k := s.Token
 	remark := ""
 	if k.Number > 0 {
-		remark = t.dim.Render(fmt.Sprintf("number %d, asked for by %s, epoch %d", k.Number, k.By, k.Epoch))
+		remark = t.dim.Render(fmt.Sprintf("number %d, asked for by %s", k.Number, k.By))
 	}
 	left := ""
 	if k.Number > 0 {

@@ -103,7 +103,7 @@ func scenes() map[string]Snapshot {
 	s = base()
 	s.Chapters = chapters(7, Broken)
 	s.Away = true
-	s.Token = Token{Number: 5, Epoch: 1, By: "operator", Life: 8 * second, Left: 4 * second, Window: 6 * second}
+	s.Token = Token{Number: 5, By: "operator", Life: 8 * second, Left: 4 * second, Window: 6 * second}
 	s.Replicas = fleetOf(60, true)
 	for i := range s.Replicas {
 		s.Replicas[i].Token = 5

@@ -49,8 +49,7 @@ func (s Snapshot) current() (int, Chapter) {
 
 // A Token is what the fleet holds.
 type Token struct {
-	Number  int // the how manieth of this run; zero: there is none
-	Epoch   int64
+	Number  int           // the how manieth of this run; zero: there is none
 	By      string        // who asked for it
 	Life    time.Duration // from its issue to its expiry
 	Left    time.Duration // until it expires
