@@ -122,7 +122,7 @@ func TestNewsIsRepeated(t *testing.T) {
 		}
 		time.Sleep(11 * time.Hour) // it is over
 		past := time.Now().Add(-20 * 24 * time.Hour).UnixMilli()
-		message := fmt.Appendf(nil, "token %s 0 %d %d %s", r.source.id, h.record.expires, past, sealed)
+		message := fmt.Appendf(nil, "token %s %d %d %d %s", r.source.id, h.record.issued, h.record.expires, past, sealed)
 		r.source.client.hear(message, r.cache.moment())
 		if h.same(r.source.valid()) {
 			f.t.Error("a replica went back to a token that it had, and that is over")
