@@ -164,7 +164,12 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 		}
 		left = l.ttl
 	}
-	return nil, &HeldError{Key: key, Left: max(left, 0)}
+	if left == -2 { // it has ended meanwhile
+		left = 0
+	} else { // its last millisecond is shown as none
+		left = max(left, time.Millisecond)
+	}
+	return nil, &HeldError{Key: key, Left: left}
 }
 
 // A Holder is who holds a lease.

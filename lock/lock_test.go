@@ -115,6 +115,15 @@ func TestThreeOutcomes(t *testing.T) {
 		}
 		release()
 
+		// Redis shows the last millisecond as none.
+		_ = s.m.Set(key, "somebody")
+		s.m.SetTTL(key, time.Millisecond/2)
+		err = b.Do(t.Context(), key, mustNotRun(t))
+		if held, ok := errors.AsType[*lock.HeldError](err); !ok || held.Left != time.Millisecond {
+			t.Errorf("held for half a millisecond yet: got %v, want that a millisecond is left", err)
+		}
+		time.Sleep(time.Millisecond)
+
 		s.m.SetError("LOADING Redis is loading the dataset in memory")
 		err = b.Do(t.Context(), key, mustNotRun(t))
 		if _, ok := errors.AsType[*lock.HeldError](err); err == nil || ok {

@@ -10,9 +10,10 @@
 --    what is not there is ''; a record that cannot be one was issued 'damaged'
 local time = redis.call('TIME')
 local left = redis.call('PTTL', KEYS[1])
+if left == -2 then left = 0 elseif left == 0 then left = 1 end -- a key's last millisecond is shown as none
 local reply = {
   string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
-  string.format('%.0f', left == -2 and 0 or left),
+  string.format('%.0f', left),
 }
 
 local fields = redis.pcall('HMGET', KEYS[2], unpack(ARGV, 2))

@@ -155,6 +155,22 @@ func TestLostWakeUp(t *testing.T) {
 	})
 }
 
+// Whoever waits for a lease that has less than a millisecond left does not ask
+// again and again, all the while: here that would be for ever.
+func TestLastMillisecondOfALease(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		lock := r.source.client.names.Lock
+		h := r.source.held.Load()
+		time.Sleep(time.Until(h.since.mono.Add(h.look)) - time.Millisecond/4)
+		_ = f.m.Set(lock, "somebody's that died")
+		f.m.SetTTL(lock, time.Millisecond/2)
+		time.Sleep(time.Minute)
+		f.want(2)
+	})
+}
+
 // The renewer dies in the middle of its request: the others take over when its
 // lease ends, and the request it sent is not sent again before.
 func TestRenewerDies(t *testing.T) {
