@@ -31,6 +31,7 @@ type client struct {
 	blocks    map[quota.Scope]block
 	accounts  []account // of requests that Redis could not be told of yet
 	outage    outage
+	crowded   time.Time // until then, many may want to ask who had to wait
 }
 
 // A block is this replica's own copy of what is blocked: losing the fleet's
@@ -116,6 +117,31 @@ func (c *client) learn(blocked []quota.Blocked) {
 			continue
 		}
 		c.blocks[b.Scope] = block{b, until}
+		c.crowd(until)
+	}
+}
+
+// crowd notes that many may want to ask from a moment on, when what held them up
+// is over. The caller holds mu.
+func (c *client) crowd(from time.Time) {
+	if until := from.Add(time.Minute); until.After(c.crowded) {
+		c.crowded = until
+	}
+}
+
+// pace keeps those apart who were held up together: whoever has asked for a token
+// keeps the lease for a while, so that the fleet asks for two in a second at most.
+// Otherwise the tenant's own limit, which has a second as well, would be next.
+func (c *client) pace(ctx context.Context, asked time.Time) {
+	c.mu.Lock()
+	crowded := time.Now().Before(c.crowded)
+	c.mu.Unlock()
+	if !crowded {
+		return
+	}
+	select {
+	case <-time.After(time.Until(asked.Add(500 * time.Millisecond))):
+	case <-ctx.Done():
 	}
 }
 

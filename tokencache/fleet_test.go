@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -55,6 +56,9 @@ func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet
 		m.ClockTTL(true)
 		f := &fleet{t: t, m: m, tenant: auth0test.NewPipeServer(cfg), opts: opts}
 		defer func() {
+			if t.Failed() {
+				t.Logf("the journal, the last first:\n%s", f.journal())
+			}
 			for _, r := range f.replicas {
 				r.close()
 			}
@@ -68,6 +72,23 @@ func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet
 		f.t = t
 		tell(f)
 	})
+}
+
+// journal returns what the fleet has noted of its token requests.
+func (f *fleet) journal() string {
+	f.m.SetError("")
+	reader := f.boot("reader")
+	defer reader.close()
+	entries, err := reader.source.client.ledger.Journal(f.t.Context(), 200)
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintf(&b, "%s  by %s for %s: %s (%s), %s %s after %v, %s\n", e.At.UTC().Format("2006-01-02 15:04:05.000"),
+			e.By, e.For, e.Why, e.Priority, e.Outcome, e.Status, e.Took, e.Header)
+	}
+	return b.String()
 }
 
 func (f *fleet) credentials() Credentials {

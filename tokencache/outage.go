@@ -46,6 +46,7 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 	c.mu.Lock()
 	c.outage.failures++
 	n := c.outage.failures
+	c.crowd(time.Now())
 	if n == 1 && c.cache.opts.Direct != nil {
 		c.outage.from = time.Now().Add(rand.N(c.cache.opts.Direct.Spread))
 	}

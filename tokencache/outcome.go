@@ -36,6 +36,7 @@ func (s *Source) deny(denied *quota.DeniedError) {
 // hold lets s rest until a failure is over. Callers who have a valid token do
 // not notice. The caller holds mu.
 func (s *Source) hold(f *failure, forced bool) {
+	s.client.crowd(f.until)
 	h := s.valid()
 	switch {
 	case forced && h != nil:

@@ -294,6 +294,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		c.mu.Unlock()
 		return
 	}
+	defer c.pace(ctx, done.sent.mono)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !kept(word) { // the lease was broken, and another one was faster

@@ -46,6 +46,60 @@ func TestSteadyState(t *testing.T) {
 	}
 }
 
+// A renewal that fails takes nothing from the token there is: it is served to its
+// end, and not beyond, and the renewal is tried again all the while.
+func TestRenewalFails(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		f.together(f.start(5))
+		f.serve(8*time.Hour, time.Hour)
+		f.tenant.Inject(-1, auth0test.Status(http.StatusServiceUnavailable))
+		f.serve(2*time.Hour-leeway(10*time.Hour)-time.Second, time.Second)
+		if got := f.requests(); got < 3 || got > 75 {
+			f.t.Errorf("got %d token requests, want one or two a minute at most in the hour of the window", got)
+		}
+		time.Sleep(time.Second)
+		for _, r := range f.replicas {
+			if _, err := r.source.Token(f.t.Context()); !errors.Is(err, ErrNoToken) {
+				f.t.Errorf("got %v, want that there is no token any more", err)
+			}
+		}
+		f.tenant.ClearFaults()
+		ctx, cancel := context.WithTimeout(f.t.Context(), 6*time.Minute)
+		defer cancel()
+		for _, r := range f.replicas {
+			if _, err := r.source.Token(ctx); err != nil {
+				f.t.Errorf("when the endpoint is well again: %v", err)
+			}
+		}
+	})
+}
+
+// When a replica looks for the next token is drawn once for each token, however
+// often it looks for something else: of many draws, one is early.
+func TestJitterIsDrawnOnce(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		f.together(f.start(5))
+		drawn := map[time.Duration]bool{}
+		for _, r := range f.replicas {
+			late := r.source.held.Load().late
+			drawn[late] = true
+			for range 20 {
+				r.source.client.mu.Lock()
+				r.source.schedule(0)
+				r.source.client.mu.Unlock()
+				time.Sleep(time.Minute)
+				if got := r.source.held.Load().late; got != late {
+					f.t.Fatalf("%s would look %v later than the first, and now %v", r.name, late, got)
+				}
+			}
+		}
+		if len(drawn) != 5 {
+			f.t.Errorf("five replicas look at %d moments, want each at its own", len(drawn))
+		}
+		f.want(1)
+	})
+}
+
 // Starting, restarting and deploying cost nothing while the fleet has a token.
 func TestRestartsCostNothing(t *testing.T) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
