@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -48,15 +49,7 @@ var mishaps = []mishap{
 		return m.net.mend
 	}},
 	{"all lose Redis", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
-		crew := tr.all()
-		for _, m := range crew {
-			m.net.cut()
-		}
-		return func() {
-			for _, m := range crew {
-				m.net.mend()
-			}
-		}
+		return everywhere((*link).cut)(tr)
 	}},
 	{"Redis swallows what it is sent", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		var thaw []func()
@@ -84,15 +77,7 @@ var mishaps = []mishap{
 	}},
 	{"Redis is slow", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		d := time.Duration(luck.IntN(1500)) * time.Millisecond
-		crew := tr.all()
-		for _, m := range crew {
-			m.net.set(func() { m.net.delay = d })
-		}
-		return func() {
-			for _, m := range crew {
-				m.net.mend()
-			}
-		}
+		return everywhere(func(l *link) { l.set(func() { l.delay = d }) })(tr)
 	}},
 	{"Redis refuses", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
 		says := []string{
@@ -391,7 +376,7 @@ func TestChaos(t *testing.T) {
 		}
 	}()
 	t.Cleanup(func() { close(stop) })
-	for i := range 2 {
+	for i := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint("lane ", i), func(t *testing.T) {
 			t.Parallel()
 			for seed := range seeds {

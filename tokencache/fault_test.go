@@ -119,7 +119,7 @@ func everywhere(do func(l *link)) func(*trial) func() {
 	return func(tr *trial) func() {
 		crew := tr.all()
 		for _, m := range crew {
-			m.net.set(func() { do(m.net) })
+			do(m.net)
 		}
 		return func() {
 			for _, m := range crew {
@@ -264,22 +264,14 @@ var faults = []fault{
 	{number: 17, name: "the reply to giving the lease back is lost", strike: func(tr *trial) func() {
 		return after("stored", func(_ *trial, m *member) { m.net.set(func() { m.net.lose = 1 }) })(tr)
 	}},
-	{number: 18, name: "Redis takes 200 ms", lasts: time.Hour, strike: everywhere(func(l *link) { l.delay = 200 * time.Millisecond })},
-	{number: 19, name: "replies come one byte at a time", lasts: time.Hour, strike: everywhere(func(l *link) { l.bytewise = true })},
+	{number: 18, name: "Redis takes 200 ms", lasts: time.Hour, strike: everywhere(func(l *link) { l.set(func() { l.delay = 200 * time.Millisecond }) })},
+	{number: 19, name: "replies come one byte at a time", lasts: time.Hour, strike: everywhere(func(l *link) { l.set(func() { l.bytewise = true }) })},
 	{number: 20, name: "one replica is cut off from Redis", story: partitioned(1)},
 	{number: 21, name: "half the fleet is cut off from Redis", story: partitioned(5)},
-	{number: 22, name: "the name of Redis does not resolve", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: func(tr *trial) func() {
-		crew := tr.all()
-		for _, m := range crew {
-			m.net.set(func() { m.net.down = &net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true} })
-			m.net.drop()
-		}
-		return func() {
-			for _, m := range crew {
-				m.net.mend()
-			}
-		}
-	}},
+	{number: 22, name: "the name of Redis does not resolve", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: everywhere(func(l *link) {
+		l.set(func() { l.down = &net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true} })
+		l.drop()
+	})},
 	{number: 23, name: "the certificate of Redis is not to be trusted", story: notHere("in e2e: it needs TLS")},
 	{number: 24, name: "no TLS where Redis wants it", story: notHere("in e2e: it needs TLS")},
 	{number: 25, name: "a reply belongs to another question", story: func(t *testing.T) {

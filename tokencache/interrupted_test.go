@@ -156,26 +156,6 @@ func TestRedisIsReadOnly(t *testing.T) {
 	})
 }
 
-// A block of seconds must not cost the budget of an hour.
-func TestBlockCostsNoBudget(t *testing.T) {
-	story(t, nil, Options{Direct: &Direct{Spread: time.Millisecond}}, func(f *fleet) {
-		r := f.start(1)[0]
-		r.source.client.learn([]quota.Blocked{{Scope: quota.Tenant, Reason: "tenant-limit", Left: 5 * time.Second, Count: 1}})
-		r.net.cut()
-		start := time.Now()
-		for time.Since(start) < 2*time.Hour {
-			if _, err := r.source.Token(f.t.Context()); err == nil {
-				break
-			}
-			time.Sleep(time.Second)
-		}
-		if took := time.Since(start); took > time.Minute {
-			f.t.Errorf("a block of 5 s: the first token past Redis came after %v", took)
-		}
-		r.net.mend()
-	})
-}
-
 // The reply of an admission is lost, again and again. Nothing is sent then, so
 // nothing is spent.
 func TestReplyOfAdmitIsLost(t *testing.T) {
@@ -230,39 +210,6 @@ func TestSubscriptionsBreakAtOnce(t *testing.T) {
 		r.net.cut()
 		if n := dials.Load(); n > 130 {
 			f.t.Errorf("got %d connections in a minute", n)
-		}
-	})
-}
-
-// The limit of the tenant, for a second, comes with the header of a quota that
-// is spent, and only watched. It must not be taken for the quota's. (Five minutes
-// are the pause between two requests that find out whether it is enforced.)
-func TestTenantLimitWithAQuotaThatIsOnlyWatched(t *testing.T) {
-	story(t, &auth0test.Config{PerHour: 5, PerDay: 9, Monitor: true}, Options{}, func(f *fleet) {
-		r := f.start(1)[0]
-		f.tenant.Consume(10)
-		f.token(r) // a token in spite of r=0
-		synctest.Wait()
-		f.m.Del(r.source.key)
-		r.close()
-		*r = *f.boot("again")
-		fault := auth0test.TenantLimit(time.Second)
-		write := fault.Handler
-		fault.Handler = func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set(quota.ClientHeader, "b=per_hour;q=5;r=0;t=3500,b=per_day;q=9;r=0;t=86300")
-			write(w, r)
-		}
-		f.tenant.Inject(1, fault)
-		start := time.Now()
-		var last error
-		for time.Since(start) < 24*time.Hour {
-			if _, last = r.source.Token(f.t.Context()); last == nil {
-				break
-			}
-			time.Sleep(time.Second)
-		}
-		if took := time.Since(start); took > 6*time.Minute {
-			f.t.Errorf("a limit of one second: no token for %v: %v", took, last)
 		}
 	})
 }
