@@ -51,7 +51,6 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 			slog.Duration("life", r.verdict.grant.life), slog.String("quota", limits.String()))
 	} else {
 		info.Err = newRequestError(r.answer, r.verdict, time.Time{})
-		c.log(slog.LevelWarn, "the token request failed", slog.String("why", attempt.Why), slog.Any("error", info.Err))
 	}
 	tell(c.cache, c.cache.opts.Trace.Requested, info)
 	return r

@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -575,4 +576,26 @@ func TestBlockCostsNoBudget(t *testing.T) {
 		}
 		r.net.mend()
 	})
+}
+
+// What is logged at three in the morning says what happened, to whom, until when
+// nobody notices, and what happens next.
+func TestLogTellsWhatHappensNext(t *testing.T) {
+	var lines strings.Builder
+	opts := Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, opts, func(f *fleet) {
+		f.together(f.start(3))
+		f.tenant.Consume(99)
+		f.serve(9*time.Hour+50*time.Minute, time.Minute)
+	})
+	for _, want := range []string{
+		`msg="a token request failed" client=…ient why=early error="the token request failed: `,
+		`(status 429 too_many_requests); next attempt at 00:00:`,
+		`msg="no token request for now" client=…ient priority=expiring error="quota: the server refused the client: quota exceeded; ask again at 00:00:`,
+		`token_valid_until=2000-01-01T10:00:00.000Z`,
+	} {
+		if !strings.Contains(lines.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, lines.String())
+		}
+	}
 }

@@ -18,6 +18,7 @@ func (s *Source) refuse(r request, priority quota.Priority) {
 		until = time.Now().Add(b.RetryIn)
 	}
 	err := newRequestError(r.answer, r.verdict, c.cache.wall().Add(time.Until(until)))
+	c.log(slog.LevelWarn, "a token request failed", slog.String("why", r.account.attempt.Why), slog.Any("error", err), s.meanwhile())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.hold(&failure{err: err, until: until}, priority == quota.Forced)
@@ -26,11 +27,19 @@ func (s *Source) refuse(r request, priority quota.Priority) {
 // deny deals with a request that may not be sent.
 func (s *Source) deny(denied *quota.DeniedError) {
 	c := s.client
-	c.log(slog.LevelInfo, "no token request for now", slog.String("priority", denied.Priority.String()), slog.Any("error", denied))
+	c.log(slog.LevelInfo, "no token request for now", slog.String("priority", denied.Priority.String()), slog.Any("error", denied), s.meanwhile())
 	tell(c.cache, c.cache.opts.Trace.Denied, DeniedInfo{Client: c.label, Audience: s.cred.Audience, Err: denied})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.hold(&failure{err: denied, until: time.Now().Add(denied.RetryIn)}, denied.Priority == quota.Forced)
+}
+
+// meanwhile says until when callers do not notice.
+func (s *Source) meanwhile() slog.Attr {
+	if h := s.valid(); h != nil {
+		return slog.Time("token_valid_until", h.token.Expiry.UTC())
+	}
+	return slog.String("token_valid_until", "there is none")
 }
 
 // hold lets s rest until a failure is over. Callers who have a valid token do
