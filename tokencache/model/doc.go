@@ -3,7 +3,7 @@
 // of the code sees some of the ways in which the steps of replicas and mishaps
 // fall together. The model is small enough to see all of them.
 //
-//	go test ./tokencache/model                    a few seconds, small worlds
+//	go test ./tokencache/model                    a few seconds, small worlds and all mistakes
 //	go test ./tokencache/model -v -args -large    a minute and a gigabyte, ten million states
 //
 // All of it is in test files, so nothing of it ships.
@@ -70,4 +70,15 @@
 //	     every replica has a valid token. (recovers)
 //	10   If a replica has a token that all may have, and nobody is about to ask, there
 //	     is a way without another token request. (recoversAtNoCost)
+//
+// # What it would notice
+//
+// A model that can break no promise shows nothing. So mistakes are planted
+// (mistakes_test.go), and each must be found out, by the promise that it breaks:
+// no look under the lease, the lease as a fence, a lease that is given back
+// whoever has it, the last writer wins, an order by a count that is lost with
+// the data, no giving back, an error of Redis that is taken for a held lease or
+// for an absent token, blocks of which no copy is kept, a floor that nobody
+// asks for, endless retries under the lease, and a life that counts from the
+// answer. Every kind of step must also have been taken in some world.
 package model

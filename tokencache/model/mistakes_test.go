@@ -22,3 +22,40 @@ type mistakes struct {
 	answerIsNewest   bool // an answer counts as issued after what was heard of meanwhile
 	pastIsNewest     bool // so does one that was asked for past Redis
 }
+
+// A planted mistake, the smallest world in which it shows, and the promise that
+// it breaks.
+type planted struct {
+	name   string
+	wrong  mistakes
+	world  limits
+	breaks promise
+}
+
+// plants are mistakes that nobody is to make.
+var plants = []planted{
+	{"no look under the lease", mistakes{noSecondLook: true},
+		limits{replicas: 2}, requestsBounded},
+	{"the lease as a fence, instead of the newest record", mistakes{fence: true},
+		limits{replicas: 2, faults: [faults]uint8{leaseLost: 1}}, storeNeverBack},
+	{"the lease is given back without a look at its owner", mistakes{releaseAnyones: true},
+		limits{replicas: 3, faults: [faults]uint8{leaseLost: 1, evicted: 1}}, oneInFlight},
+	{"the last writer wins", mistakes{lastWriterWins: true},
+		limits{replicas: 3, faults: [faults]uint8{evicted: 1}}, storeNeverBack},
+	{"the order of records is a count that is lost with the data", mistakes{orderByCount: true},
+		limits{replicas: 2, faults: [faults]uint8{rotation: 1, storeLost: 1}}, neverBack},
+	{"nobody gives back what Redis has lost", mistakes{keepBack: true},
+		limits{replicas: 2, faults: [faults]uint8{storeLost: 1}}, recoversAtNoCost},
+	{"an error of Redis is taken for a held lease", mistakes{errorIsHeld: true},
+		limits{replicas: 2, faults: [faults]uint8{cutOff: 1}}, recovers},
+	{"an error of Redis is taken for a fleet without a token", mistakes{errorIsNone: true},
+		limits{replicas: 2, faults: [faults]uint8{cutOff: 1}}, oneInFlight},
+	{"a replica keeps no copy of a block", mistakes{forgetBlocks: true},
+		limits{replicas: 2, faults: [faults]uint8{trouble: 1, storeLost: 1}}, blockHolds},
+	{"nothing asks for the floor", mistakes{noFloor: true},
+		limits{replicas: 3, faults: [faults]uint8{rotation: 1, evicted: 1}}, rotatedIsGone},
+	{"a lost answer is asked for again under the lease, without limit", mistakes{retryUnderLease: true},
+		limits{replicas: 2, faults: [faults]uint8{trouble: 1}}, blockHolds},
+	{"a token's life counts from the answer", mistakes{liveFromAnswer: true},
+		limits{replicas: 2, ticks: 4}, neverExpired},
+}

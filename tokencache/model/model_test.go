@@ -96,6 +96,27 @@ func TestPromises(t *testing.T) {
 	}
 }
 
+// Each mistake breaks the promise that is there to keep it out.
+func TestMistakes(t *testing.T) {
+	for _, p := range plants {
+		t.Run(p.name, p.refuted)
+	}
+}
+
+func (p planted) refuted(t *testing.T) {
+	x := explore(p.world, p.wrong)
+	if x.broken.promise != p.breaks {
+		t.Fatalf("got a broken promise %q, want %q: %s", x.broken.promise, p.breaks, x.told())
+	}
+	t.Logf("found after %d states; broken is: %s\n%s", len(x.states), p.breaks, x.told())
+	if !*large {
+		return
+	}
+	if without := explore(p.world, mistakes{}); without.broken.promise != none {
+		t.Errorf("without the mistake: %s", without.told())
+	}
+}
+
 // told is the way to the broken promise.
 func (x *search) told() string {
 	return x.broken.how + "\n\t" + strings.Join(x.story, "\n\t")
