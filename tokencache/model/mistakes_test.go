@@ -59,3 +59,18 @@ var plants = []planted{
 	{"a token's life counts from the answer", mistakes{liveFromAnswer: true},
 		limits{replicas: 2, ticks: 4}, neverExpired},
 }
+
+// found are mistakes that the package makes, until they are mended there; see
+// "What it found".
+var found = []planted{
+	{"a token asked for past Redis is lifted to the floor", mistakes{liftToFloor: true},
+		limits{replicas: 2, faults: [faults]uint8{cutOff: 1, direct: 1, rotation: 1, shortening: 1}}, rotatedIsGone},
+	{"a rotation is over with any other token", mistakes{anyOtherToken: true},
+		limits{replicas: 2, faults: [faults]uint8{rotation: 1, storeLost: 1}}, rotatedIsGone},
+	{"a rotation with another one's token leaves no floor", mistakes{borrowedRotation: true},
+		limits{replicas: 3, ticks: 2, faults: [faults]uint8{rotation: 1, evicted: 1}}, rotatedIsGone},
+	{"an answer outranks what was heard of meanwhile", mistakes{answerIsNewest: true},
+		limits{replicas: 2, faults: [faults]uint8{leaseLost: 1, rotation: 1}}, rotatedIsGone},
+	{"an answer from past Redis replaces what was heard of meanwhile", mistakes{pastIsNewest: true},
+		limits{replicas: 2, faults: [faults]uint8{cutOff: 1, direct: 1}}, neverBack},
+}
