@@ -42,7 +42,9 @@
 //     time or never.
 //   - Nothing is sealed, and nobody but the fleet writes to Redis.
 //
-// The model is held to the code by reading.
+// TestCommitScript runs the model's merge and commit.lua on the same records
+// and floors, and compares what they make of them. The rest of the model is
+// held to the code by reading.
 //
 // # What is promised
 //
