@@ -49,6 +49,22 @@ func (s *Source) adopt(r record, left time.Duration, since moment, requested boo
 	return h
 }
 
+// adoptAnswer adopts the token that a request has brought, and returns it. If
+// another one came meanwhile that was issued later, it adopts nothing: the lease
+// was lost, or Redis was away, and an answer that comes late outranks nobody.
+// before is what was held when it was decided to ask.
+func (s *Source) adoptAnswer(r record, done request, before *held) *held {
+	s.client.mu.Lock()
+	if now := s.valid(); now != nil && !now.same(before) && now.record.order(r) > 0 {
+		s.client.mu.Unlock()
+		return nil
+	}
+	h := s.adopt(r, done.verdict.grant.life, done.sent, true)
+	s.client.mu.Unlock()
+	s.tellAdopted(h, true)
+	return h
+}
+
 // merge takes the better of two tokens: the one in memory and the fleet's. It
 // returns the one in memory if the fleet should have it, and the fleet's if it
 // is news here. The caller holds mu.
@@ -59,7 +75,7 @@ func (s *Source) merge(v view) (mine, adopted *held) {
 		unsynced := h.record
 		// What is left now was left when Redis read its clock, for that was before.
 		unsynced.expires = v.now + (h.left - h.age(s.client.cache.wall())).Milliseconds()
-		unsynced.issued = max(unsynced.expires-unsynced.body.TTL, v.floor)
+		unsynced.issued = unsynced.expires - unsynced.body.TTL
 		h = s.adopt(unsynced, h.left, h.since, true)
 	}
 	if v.record != nil && (h == nil || v.record.order(h.record) >= 0) {

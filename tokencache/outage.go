@@ -185,6 +185,7 @@ func (c *client) askDirect(ctx context.Context, s *Source) {
 		s.deny(denied)
 		return
 	}
+	before := s.held.Load()
 	done := s.ask(ctx, c.cache.terms.request, s.attempt(quota.Need, "cold"), true)
 	c.remember(done.account)
 	if done.verdict.class != "" {
@@ -192,9 +193,8 @@ func (c *client) askDirect(ctx context.Context, s *Source) {
 		return
 	}
 	c.forget(s.scopeList)
+	s.adoptAnswer(s.granted(done.verdict.grant), done, before)
 	c.mu.Lock()
-	h := s.adopt(s.granted(done.verdict.grant), done.verdict.grant.life, done.sent, true)
 	s.schedule(backoff(1, time.Second, time.Second, rand.Float64())) // until the fleet has it
 	c.mu.Unlock()
-	s.tellAdopted(h, true)
 }

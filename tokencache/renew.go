@@ -228,6 +228,7 @@ var errShort = redisError(errors.New("its replies took so long, or this process 
 func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view) {
 	c.mu.Lock()
 	priority, why, any := s.needs()
+	before := s.held.Load()
 	c.mu.Unlock()
 	if !any {
 		return // those who waited have left
@@ -272,19 +273,18 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	}
 
 	r := s.granted(done.verdict.grant)
+	// It counts as issued when it was admitted, but after the one that it replaces,
+	// even if the clock of Redis went back in between.
+	r.issued = max(admission.Now, v.floor)
+	if before != nil {
+		r.issued = max(r.issued, before.record.issued+1)
+	}
 	r.body.Forced = forced
 	r.expires = expiry(admission.Now, admitted, done.sent.mono, done.verdict.grant.life)
 	// Those who wait here are served at once; the fleet a moment later. That is
 	// paid for, so it is done even if this replica is told to stop.
 	c.forget(s.scopeList)
-	c.mu.Lock()
-	r.issued = max(admission.Now, v.floor)
-	if old := s.held.Load(); old != nil { // later than that, even if the clock of Redis went back
-		r.issued = max(r.issued, old.record.issued+1)
-	}
-	h := s.adopt(r, done.verdict.grant.life, done.sent, true)
-	c.mu.Unlock()
-	s.tellAdopted(h, true)
+	h := s.adoptAnswer(r, done, before)
 	word, err := s.commit(context.WithoutCancel(ctx), r, v.spoilt)
 	c.account(ctx, done.account)
 	if err != nil {
@@ -301,6 +301,8 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		s.schedule(0)
 		return
 	}
-	h.shared.Store(true)
+	if h != nil {
+		h.shared.Store(true)
+	}
 	s.tell()
 }

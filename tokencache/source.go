@@ -152,20 +152,34 @@ func (s *Source) Rotate(ctx context.Context) error {
 	}
 	s.client.mu.Lock()
 	s.merge(views[0])
+	old := s.held.Load()
 	s.client.mu.Unlock()
-	if h := s.serve(); h != nil {
+	for {
+		h, err := s.obtain(ctx)
+		if err != nil {
+			return s.fail("rotate", err)
+		}
+		if !h.same(old) && h.record.issued >= views[0].now {
+			break
+		}
+		// It is the one to be replaced, or an older one that somebody has given
+		// back since.
 		s.client.mu.Lock()
 		s.want(h, "rotated")
 		s.client.mu.Unlock()
-		err = s.replaced(ctx, h)
-	} else { // there is nothing to replace, so any token is new
-		_, err = s.obtain(ctx)
-	}
-	if err != nil {
-		return s.fail("rotate", err)
+		if err := s.replaced(ctx, h); err != nil {
+			return s.fail("rotate", err)
+		}
 	}
 	if err := s.wait(ctx, func() (bool, *failure) { return s.held.Load().shared.Load(), s.refusal }); err != nil {
 		return s.fail("rotate", err)
+	}
+	if r := s.held.Load().record; !r.body.Forced {
+		// It came of somebody's ordinary renewal, and is a floor all the same.
+		r.body.Forced = true
+		if _, err := s.commit(ctx, r, nil); err != nil {
+			return s.fail("rotate", err)
+		}
 	}
 	return nil
 }

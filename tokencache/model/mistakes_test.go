@@ -16,6 +16,7 @@ type mistakes struct {
 	retryUnderLease bool // an answer that was lost is asked for again, at once
 	liveFromAnswer  bool // a token's life counts from the answer
 
+	// Those that this package made, until the model found them.
 	liftToFloor      bool // a token asked for past Redis counts as issued at the floor, if it was before
 	anyOtherToken    bool // a rotation is over with any token but the one that the replica had
 	borrowedRotation bool // a rotation that somebody else's renewal has answered leaves no floor
@@ -58,11 +59,6 @@ var plants = []planted{
 		limits{replicas: 2, faults: [faults]uint8{trouble: 1}}, blockHolds},
 	{"a token's life counts from the answer", mistakes{liveFromAnswer: true},
 		limits{replicas: 2, ticks: 4}, neverExpired},
-}
-
-// found are mistakes that the package makes, until they are mended there; see
-// "What it found".
-var found = []planted{
 	{"a token asked for past Redis is lifted to the floor", mistakes{liftToFloor: true},
 		limits{replicas: 2, faults: [faults]uint8{cutOff: 1, direct: 1, rotation: 1, shortening: 1}}, rotatedIsGone},
 	{"a rotation is over with any other token", mistakes{anyOtherToken: true},

@@ -103,13 +103,6 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// So does each that the package makes today.
-func TestFound(t *testing.T) {
-	for _, p := range found {
-		t.Run(p.name, p.refuted)
-	}
-}
-
 func (p planted) refuted(t *testing.T) {
 	x := explore(p.world, p.wrong)
 	if x.broken.promise != p.breaks {

@@ -1,0 +1,162 @@
+package tokencache
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// This file is about tokens that come late: when a rotation is over already, or
+// somebody has a newer one. Package model found all of it.
+
+// A token that was asked for past Redis before a rotation must not come back,
+// whether lives have become shorter or the record is gone.
+func TestTokenFromPastRedisDoesNotOutliveARotation(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		shorter bool
+	}{{"lives become shorter", true}, {"Redis evicts the record", false}} {
+		t.Run(row.name, func(t *testing.T) {
+			opts := Options{Direct: &Direct{Requests: 1, Spread: time.Second}}
+			story(t, &auth0test.Config{TTL: 10 * time.Hour}, opts, func(f *fleet) {
+				replicas := f.start(2)
+				operator, lone := replicas[0], replicas[1]
+				f.token(operator)
+				lone.net.cut()
+				_, _ = lone.source.Token(f.t.Context())
+				time.Sleep(10 * time.Second)
+				before := f.token(lone)
+				time.Sleep(time.Minute)
+				if row.shorter {
+					f.tenant.Update(func(c *auth0test.Config) { c.TTL = 5 * time.Hour })
+				}
+				if err := operator.source.Rotate(f.t.Context()); err != nil {
+					f.t.Fatal(err)
+				}
+				if !row.shorter {
+					f.m.Del(operator.source.key)
+				}
+				lone.net.mend()
+				time.Sleep(time.Minute)
+				if f.token(f.start(1)[0]) == before {
+					f.t.Error("a newcomer has a token from before the rotation")
+				}
+			})
+		})
+	}
+}
+
+// Redis has lost the record, and a replica gives it back while somebody rotates.
+func TestRotateIsNotOverWithTheOldToken(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
+		replicas := f.start(2)
+		holder, operator := replicas[0], replicas[1]
+		old := f.token(holder)
+		synctest.Wait()
+		f.m.FlushAll()
+		f.tenant.Inject(1, auth0test.Status(503)) // the operator has to wait a second
+		done := make(chan error)
+		go func() { done <- operator.source.Rotate(f.t.Context()) }()
+		time.Sleep(150 * time.Millisecond)
+		holder.lookNow()
+		if err := <-done; err == nil && f.token(operator) == old {
+			f.t.Error("Rotate returned nil, and the fleet's token is the old one")
+		}
+	})
+}
+
+// A rotation that finds somebody's ordinary renewal must last as long as any.
+func TestRotationByARenewalLasts(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 2 * time.Second}, Options{}, func(f *fleet) {
+		replicas := f.start(3)
+		f.together(replicas)
+		synctest.Wait()
+		operator, lone := replicas[0], replicas[2]
+		old := f.token(lone)
+		f.serve(8*time.Hour+30*time.Minute, 10*time.Minute)
+		lone.net.cut()
+		for f.requests() < 2 {
+			f.token(replicas[0])
+			f.token(replicas[1])
+			time.Sleep(time.Second)
+		}
+		// One of the two is renewing, and the other one is told to rotate.
+		if holder, _ := f.m.Get(operator.source.client.names.Lock); strings.Contains(holder, operator.cache.locker.ID()) {
+			operator = replicas[1]
+		}
+		if err := operator.source.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		f.m.Del(operator.source.key)
+		lone.net.mend()
+		lone.lookNow()
+		for range 300 {
+			if f.m.Exists(operator.source.key) {
+				break
+			}
+			f.token(lone)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if f.token(f.start(1)[0]) == old {
+			f.t.Error("a newcomer has the token that was rotated away")
+		}
+	})
+}
+
+// The lease is lost, and the answer of the one who had it comes after a rotation.
+func TestLateAnswerDoesNotOutrankARotation(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 10 * time.Millisecond}, Options{Listen: true}, func(f *fleet) {
+		replicas := f.start(2)
+		slow, operator := replicas[0], replicas[1]
+		f.tenant.Inject(1, auth0test.Slow(6*time.Second))
+		go func() { _, _ = slow.source.Token(f.t.Context()) }()
+		time.Sleep(time.Second)
+		f.m.Del(slow.source.client.names.Lock)
+		f.token(operator)
+		if err := operator.source.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		want := f.token(operator)
+		time.Sleep(10 * time.Second)
+		if f.token(f.start(1)[0]) != want {
+			f.t.Error("a newcomer has a token that was asked for before the rotation")
+		}
+	})
+}
+
+// Redis is back, and there is news, before an answer from past Redis comes.
+func TestLateAnswerFromPastRedis(t *testing.T) {
+	opts := Options{Listen: true, Direct: &Direct{Requests: 1, Spread: time.Millisecond}}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 10 * time.Millisecond}, opts, func(f *fleet) {
+		replicas := f.start(2)
+		lone, other := replicas[0], replicas[1]
+		lone.net.cut()
+		f.tenant.Inject(1, auth0test.Slow(8*time.Second))
+		go func() { _, _ = lone.source.Token(f.t.Context()) }()
+		time.Sleep(500 * time.Millisecond)
+		lone.net.mend()
+		time.Sleep(3 * time.Second)
+		newer := f.token(other)
+		time.Sleep(time.Second)
+		if f.token(lone) != newer {
+			f.t.Fatal("there was no news")
+		}
+		for range 60 {
+			if f.token(lone) != newer {
+				f.t.Fatal("went back to a token that was asked for earlier")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}
+
+// lookNow lets a replica look, as it may at any time.
+func (r *replica) lookNow() {
+	s := r.source
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.schedule(0)
+}
