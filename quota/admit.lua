@@ -86,9 +86,9 @@ for i = 1, counted do
   end
 end
 if priority == 'forced' and #mine == 0 then
-  -- No window is known, so no budget can be a part of it: one in an hour.
+  -- No window is known, so no budget can be a part of it.
   local last = tonumber(state['p:forced'] or '') or 0
-  if last <= now and now < last + 3600000 then refuse(scopes[1], 'forced', '', 0, 0, last + 3600000, 0) end
+  if last <= now and now < last + FORCED_EVERY then refuse(scopes[1], 'forced', '', 0, 0, last + FORCED_EVERY, 0) end
 end
 if refusal then return refusal.reply end
 

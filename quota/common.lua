@@ -20,6 +20,7 @@ local GUARD = 2000               -- how long after a window's end the next one i
 local MAX_JITTER = 30000
 local STICKY = 7 * 86400000      -- how long "enforced" or "advisory" is believed
 local PROBE_EVERY = 300000
+local FORCED_EVERY = 900000      -- how often a forced request is admitted while no quota is known
 local KEEP = STICKY + 86400000   -- the life of the state, beyond its longest window
 local KEEP_ATTEMPTS = 8
 

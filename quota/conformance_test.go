@@ -56,9 +56,11 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 		{"a2", quota.Need, &quota.Answer{Outcome: quota.Unsent}, "", [3]int64{1, 1, 1}},
 		{"a3", quota.Early, &quota.Answer{Outcome: quota.Unknown}, "", [3]int64{1, 2, 2}},
 		{"a4", quota.Need, &quota.Answer{Outcome: quota.Issued, Header: limits("q=10;r=3", "q=20;r=13")}, "", [3]int64{7, 3, 7}},
-		{"a5", quota.Forced, &quota.Answer{Outcome: quota.Refused, Blocks: []quota.Block{block}, Took: time.Second, Status: "403 access_denied"}, "", [3]int64{7, 3, 7}},
-		{"a6", quota.Need, nil, "audience", [3]int64{7, 3, 7}},
-		{"a7", quota.Forced, nil, quota.ForcedSpent, [3]int64{7, 3, 7}}, // which lasts longer
+		{"a5", quota.Forced, &quota.Answer{Outcome: quota.Refused}, "", [3]int64{7, 3, 7}}, // costs nothing
+		{"a6", quota.Forced, &quota.Answer{Outcome: quota.Unknown}, "", [3]int64{7, 4, 8}},
+		{"a7", quota.Need, &quota.Answer{Outcome: quota.Refused, Blocks: []quota.Block{block}, Took: time.Second, Status: "403 access_denied"}, "", [3]int64{7, 4, 8}},
+		{"a8", quota.Need, nil, "audience", [3]int64{7, 4, 8}},
+		{"a9", quota.Forced, nil, quota.ForcedSpent, [3]int64{7, 4, 8}}, // which lasts longer
 	} {
 		a := &quota.Attempt{ID: s.id, Priority: s.priority, By: "r/1", Why: "test", For: "t", Scopes: []quota.Scope{"audience:x"}}
 		if i == 3 || i == 6 { // scripts get lost in a failover
@@ -104,7 +106,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 	for _, e := range entries {
 		outcomes = append(outcomes, e.ID+" "+e.Outcome)
 	}
-	if want := []string{"a5 refused", "a4 issued", "a3 unknown", "a2 unsent", "a1 issued"}; !reflect.DeepEqual(outcomes, want) {
+	if want := []string{"a7 refused", "a6 unknown", "a5 refused", "a4 issued", "a3 unknown", "a2 unsent", "a1 issued"}; !reflect.DeepEqual(outcomes, want) {
 		t.Errorf("Journal: got %q, want %q", outcomes, want)
 	}
 	for _, key := range []string{"{c}:quota", "{c}:journal"} {
@@ -125,7 +127,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 	if entries, err := l.Journal(ctx, 10); err != nil || len(entries) != 0 {
 		t.Errorf("Journal of something else: got %v, %v, want no entries", entries, err)
 	}
-	a := &quota.Attempt{ID: "a8", Priority: quota.Need, By: "r/1", Why: "test", For: "t"}
+	a := &quota.Attempt{ID: "later", Priority: quota.Need, By: "r/1", Why: "test", For: "t"}
 	if _, err := l.Admit(ctx, a); err != nil {
 		t.Errorf("Admit: %v", err)
 	}

@@ -50,7 +50,7 @@ func (e *DeniedError) Cause() string {
 		return fmt.Sprintf("the rest of the %s's quota is reserved for tokens needed more than %s%s", e.Scope.Kind(), e.Priority, bucket)
 	case ForcedSpent:
 		if e.Bucket == "" {
-			return "the budget for forced renewals is spent (one an hour while the quota is not known)"
+			return "the budget for forced renewals is spent (one in a quarter of an hour while the quota is not known)"
 		}
 		return fmt.Sprintf("the budget for forced renewals is spent (a tenth of %s, %d)", e.Bucket, e.Quota)
 	case Probing:

@@ -342,10 +342,21 @@ func TestForcedBudget(t *testing.T) {
 func TestForcedBudgetWhileTheQuotaIsUnknown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {
 		b.spend(quota.Forced, "")
-		if _, denied := b.admit(quota.Forced); denied == nil || denied.Reason != quota.ForcedSpent || denied.RetryIn != time.Hour {
-			t.Errorf("got %v, want one an hour", denied)
+		if _, denied := b.admit(quota.Forced); denied == nil || denied.Reason != quota.ForcedSpent || denied.RetryIn != 15*time.Minute {
+			t.Errorf("got %v, want one in a quarter of an hour", denied)
 		}
 		b.spend(quota.Need, "")
+
+		// What brought no token is taken from no budget.
+		time.Sleep(15 * time.Minute)
+		for _, outcome := range []quota.Outcome{quota.Refused, quota.Unsent} {
+			a, denied := b.admit(quota.Forced)
+			if denied != nil {
+				t.Fatalf("got %v, want to be admitted", denied)
+			}
+			b.answer(a, outcome, "")
+		}
+		b.spend(quota.Forced, "")
 	})
 }
 

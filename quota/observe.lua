@@ -43,10 +43,11 @@ if a and (outcome == 'unsent' or outcome == 'refused') then
     if w and same_window(w.ends, counted.ends, w.length) then
       w.own = math.max(w.own - 1, 0)
       w.used = math.max(w.used - 1, w.own, w.server)
-      if priority == 'forced' and outcome == 'unsent' then w.forced = math.max(w.forced - 1, 0) end
+      if priority == 'forced' then w.forced = math.max(w.forced - 1, 0) end
       save_window(w)
     end
   end
+  if priority == 'forced' and state['p:forced'] == int(a.at) then drop('p:forced') end
 end
 a = a or { at = now, priority = priority, windows = {} }
 a.status = (outcome == 'unsent' or outcome == 'refused') and 'back' or 'done'

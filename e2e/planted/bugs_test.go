@@ -23,6 +23,7 @@ var bugs = []bug{
 	{"those who had to wait come all at once", "tokencache/client.go", "if !crowded {", "if true {"},
 	{"the last millisecond of a lease is none", "lock/lock.go", "left = max(left, time.Millisecond)", "left = max(left, 0)"},
 	{"the expiry counts from the answer", "tokencache/renew.go", "expiry(admission.Now, admitted, done.sent.mono,", "expiry(admission.Now, admitted, time.Now().Add(done.answer.took),"},
+	{"a forced request that brought no token is spent", "quota/observe.lua", "if priority == 'forced' and state", "if false and state"},
 	{"what was admitted and not sent stays spent", "tokencache/renew.go", `c.remember(account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})`, ""},
 	{"a replica does not give back what Redis has lost", "tokencache/renew.go", "if mine != nil { // the fleet has lost it, or has an older one", "if false {"},
 	{"a record under an unknown key counts as none", "tokencache/renew.go", "if errors.Is(problem, seal.ErrUnknownKey) {", "if errors.Is(problem, seal.ErrUnknownKey) && false {"},
