@@ -146,24 +146,29 @@
 //
 // # When things go wrong
 //
-//	fault                      what callers see                          what it costs
-//	Redis away, token held     nothing, until it expires                 nothing
-//	Redis away, no token       *RedisError at once                       nothing, or the budget of Direct
-//	Redis loses its data       nothing; replicas give their token back   a request, if a cold one is faster
-//	failover loses the lease   nothing; the newer token wins             a request
-//	the renewer dies           nothing; the next one has the lease       a request, if the answer was lost
-//	                           after 20 s; only the cold wait
-//	the endpoint is down       nothing, until the token expires; then    what the server may have counted
-//	                           *RequestError or *quota.DeniedError
-//	quota spent (429)          nothing, until the token expires; then    nothing: all wait for the same moment
-//	                           *quota.DeniedError with the moment
-//	wrong secret               *RequestError of class credentials        nothing for those with the right one
-//	API refuses the token      nothing: replaced once, call replayed     a request for the whole fleet
-//	API refuses every token    the API's own 401                         a tenth of the quota
-//	a replica sleeps           the first call after it gets a valid one  nothing
-//	a sealing key is wrong     ErrSealKey                                nothing
-//	somebody writes our keys   nothing, or a denial                      a tenth of the quota
-//	lives become shorter       nothing; the newer token wins             nothing
+//	fault                          what callers see                          what it costs                          shown by
+//	Redis away, token held         nothing, until it expires                 nothing                                RedisAwayWithAToken, Fault/13-22
+//	Redis away, no token           *RedisError at once                       nothing, or the budget of Direct       RedisAwayWithoutAToken, Direct
+//	Redis refuses, hangs, is full  nothing; with no token *RedisError        nothing                                Fault/28-30, 38, 70
+//	Redis loses its data           nothing; replicas give their token back   a request, if a cold one is faster     RedisLosesAll, Fault/26, 27, 69
+//	failover loses the lease       nothing; the newer token wins             a request                              Fault/31-37
+//	the renewer dies               nothing; the next one has the lease       a request, if the answer was lost      RenewerDies, Fault/01-04
+//	                               after 20 s; only the cold wait
+//	the endpoint is down           nothing, until the token expires; then    what the server may have counted       RenewalFails, Fault/51-56
+//	                               *RequestError or *quota.DeniedError
+//	quota spent (429)              nothing, until the token expires; then    nothing: all wait for the same moment  QuotaExceeded, Fault/47-50
+//	                               *quota.DeniedError with the moment
+//	wrong secret                   *RequestError of class credentials        nothing for those with the right one   QuotaUnderAttack, Fault/52, 60
+//	API refuses the token          nothing: replaced once, call replayed     a request for the whole fleet          BurstOf401s, Fault/59
+//	API refuses every token        the API's own 401                         a tenth of the quota                   APIRefusesEveryToken
+//	a replica sleeps               the first call after it gets a valid one  nothing                                Suspend, Fault/44
+//	a clock is wrong, or is set    nothing                                   nothing                                ClocksAreOff, Fault/41-45
+//	a sealing key is wrong         ErrSealKey                                nothing                                WrongSealKey
+//	somebody writes our keys       nothing, or a denial                      a tenth of the quota                   DamagedRecord, Fault/63-71
+//	lives become shorter           nothing; the newer token wins             nothing                                TokensBeginToLiveShorter
+//
+// The last column names tests: go test ./... -run 'Fault/13'. Package model, which
+// is nothing but tests, goes through every state of the protocol.
 //
 // Errors of this package are [*Error]; what it wraps says why, and when the next
 // attempt is.
