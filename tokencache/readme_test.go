@@ -2,6 +2,8 @@ package tokencache_test
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -36,4 +38,48 @@ func unindent(text string) string {
 		b.WriteString(strings.TrimLeft(line, "\t "))
 	}
 	return b.String()
+}
+
+// The tests that the table of failures names are there.
+func TestTableOfFailures(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(doc), "what it costs")
+	table, _, ended := strings.Cut(table, "//\n")
+	if !found || !ended {
+		t.Fatal("doc.go has no table of failures")
+	}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	lines := strings.Split(table, "\n")[1:]
+	for _, line := range lines {
+		cells := regexp.MustCompile(`\s{2,}|\t`).Split(strings.TrimSpace(line), -1)
+		if len(cells) < 4 {
+			continue // the rest of a row
+		}
+		for _, name := range strings.Split(cells[len(cells)-1], ", ") {
+			name, _, _ = strings.Cut(name, "/")
+			if name[0] >= '0' && name[0] <= '9' { // another number of the same
+				continue
+			}
+			if !strings.Contains(tests.String(), "func Test"+name+"(") {
+				t.Errorf("there is no Test%s, which this row names: %s", name, line)
+			}
+		}
+	}
+	if len(lines) < 15 {
+		t.Errorf("got %d rows, want the whole table", len(lines))
+	}
 }
