@@ -3,13 +3,17 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/fleettoken/fleettoken/e2e/redistest"
 	"github.com/fleettoken/fleettoken/tokencache"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
@@ -17,15 +21,23 @@ import (
 // A guard is a fleet in this process, on a real Redis, whose callers never stop.
 // It fails the test if one who holds a valid token notices anything.
 type guard struct {
-	t      *testing.T
-	tenant *auth0test.Server
-	opts   *redis.UniversalOptions
+	t       *testing.T
+	tenant  *auth0test.Server
+	life    time.Duration           // of a token
+	options tokencache.Options      // of the replicas that join
+	redis   *redis.UniversalOptions // likewise
 
-	mu      sync.Mutex
-	sources []*tokencache.Source
-	calls   atomic.Int64
+	ctx     context.Context // ends the callers
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	calls   atomic.Int64
+	without atomic.Int64 // of them, those that found no token and had to wait, or were refused
+	outages atomic.Int64 // how often a replica has lost Redis
+	denials atomic.Int64 // how often one was denied a token request
+
+	sources []*tokencache.Source
+	callers int // so many of them, from the first one, have callers
+	close   []func()
 }
 
 const (
@@ -33,61 +45,97 @@ const (
 	guardWindow = 10 * time.Second
 )
 
-func newGuard(t *testing.T, n int, opts *redis.UniversalOptions) *guard {
+// newGuard starts a fleet of n. What is to be different comes as changes.
+func newGuard(t *testing.T, n int, opts *redis.UniversalOptions, changes ...func(*guard)) *guard {
 	t.Helper()
-	g := &guard{t: t, tenant: auth0test.NewServer(&auth0test.Config{TTL: guardLife, Latency: 50 * time.Millisecond}), opts: opts}
+	g := &guard{t: t, redis: opts, life: guardLife, options: tokencache.Options{
+		RenewBefore: guardWindow, RequestTimeout: time.Second, RedisTimeout: 500 * time.Millisecond,
+	}}
+	for _, change := range changes {
+		change(g)
+	}
+	g.tenant = auth0test.NewServer(&auth0test.Config{TTL: g.life, PerHour: 10000, Latency: 50 * time.Millisecond})
 	t.Cleanup(g.tenant.Close)
-	var ctx context.Context
-	ctx, g.stop = context.WithCancel(context.Background())
+	g.ctx, g.stop = context.WithCancel(context.Background())
 	t.Cleanup(func() {
-		g.stop()
-		g.running.Wait()
+		g.rest()
 		if t.Failed() {
-			t.Logf("the endpoint's ledger:\n%v", g.tenant.Requests())
+			t.Log(g.report())
+		}
+		for _, f := range g.close {
+			f()
 		}
 	})
+	g.enlist(n)
+	return g
+}
+
+// brisk lets tokens live so briefly that a renewal is never far.
+func brisk(g *guard) { g.life, g.options.RenewBefore = 14*time.Second, 7*time.Second }
+
+// enlist adds n replicas with callers.
+func (g *guard) enlist(n int) {
+	g.t.Helper()
 	for range n {
 		source := g.join()
-		g.running.Go(func() { g.call(ctx, source) })
+		g.callers++
+		g.running.Go(func() { g.call(source) })
 	}
-	return g
 }
 
 // join adds a replica without callers.
 func (g *guard) join() *tokencache.Source {
 	g.t.Helper()
-	opts := *g.opts
-	rdb := tokencache.NewRedisClient(&opts)
-	cache, err := tokencache.New(rdb, &tokencache.Options{RenewBefore: guardWindow, RequestTimeout: time.Second, RedisTimeout: 500 * time.Millisecond, Transport: g.tenant.Transport(), Trace: &tokencache.Trace{Redis: func(err error) { g.t.Logf("%v Redis: %v", time.Now().Format("05.000"), err) }}})
+	name := fmt.Sprintf("r%d", len(g.sources))
+	redisOpts, opts := *g.redis, g.options
+	opts.Replica = name
+	if opts.Transport == nil {
+		opts.Transport = g.tenant.Transport()
+	}
+	opts.Trace = &tokencache.Trace{
+		Redis: func(err error) {
+			if err != nil {
+				g.outages.Add(1)
+			}
+			g.t.Logf("%v %s Redis: %v", time.Now().UTC().Format("05.000"), name, err)
+		},
+		Denied: func(tokencache.DeniedInfo) { g.denials.Add(1) },
+	}
+	rdb := tokencache.NewRedisClient(&redisOpts)
+	cache, err := tokencache.New(rdb, &opts)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.t.Cleanup(func() { _ = cache.Close(); _ = rdb.Close() })
+	g.close = append(g.close, func() { _ = cache.Close(); _ = rdb.Close() })
 	source, err := cache.Source(tokencache.Credentials{TokenURL: g.tenant.TokenURL(), ClientID: "test-client", ClientSecret: "test-secret", Audience: "api"})
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.sources = append(g.sources, source)
 	return source
 }
 
 // call asks for the token again and again.
-func (g *guard) call(ctx context.Context, source *tokencache.Source) {
+func (g *guard) call(source *tokencache.Source) {
 	var until time.Time // so long is the last token good
-	for ctx.Err() == nil {
+	for g.ctx.Err() == nil {
 		sure := time.Until(until) > 2*time.Second
-		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+		asking, cancel := context.WithTimeout(g.ctx, 10*time.Second)
 		start := time.Now()
 		token, err := source.Token(asking)
 		cancel()
-		switch took := time.Since(start); {
-		case ctx.Err() != nil:
+		took := time.Since(start)
+		if g.ctx.Err() != nil {
 			return
-		case sure && (err != nil || took > 500*time.Millisecond): // a bound for a machine that is busy; from memory it is nanoseconds
-			g.t.Errorf("a caller whose replica held a valid token waited %v for: %v", took, err)
-		case err == nil:
+		}
+		trouble := err != nil || took > 500*time.Millisecond // a bound for a machine that is busy; from memory it is nanoseconds
+		switch {
+		case trouble && sure:
+			g.t.Errorf("%v a caller whose replica held a valid token waited %v for: %v", time.Now().UTC().Format("05.000"), took, err)
+		case trouble && !until.IsZero():
+			g.without.Add(1)
+		}
+		if err == nil {
 			if got := g.tenant.Check(token.AccessToken); got != auth0test.TokenValid {
 				g.t.Errorf("a caller was given a token that is %v", got)
 			}
@@ -98,25 +146,60 @@ func (g *guard) call(ctx context.Context, source *tokencache.Source) {
 	}
 }
 
-// renewed waits until the endpoint has issued n more tokens.
-func (g *guard) renewed(n int) {
+// rest lets the callers leave.
+func (g *guard) rest() {
+	g.stop()
+	g.running.Wait()
+}
+
+// until waits for what must happen.
+func (g *guard) until(what string, happened func() bool) {
 	g.t.Helper()
-	want := g.tenant.Issued() + n
-	for deadline := time.Now().Add(patience); g.tenant.Issued() < want; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !happened(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			g.t.Fatalf("the fleet has not renewed its token within %v", patience)
+			g.t.Fatalf("within %v it did not come about: %s", patience, what)
 		}
 	}
 }
 
-// first returns the fleet's first token.
+// renewed waits until the endpoint has issued n more tokens.
+func (g *guard) renewed(n int) {
+	g.t.Helper()
+	want := g.tenant.Issued() + n
+	g.until("a renewal of the token", func() bool { return g.tenant.Issued() >= want })
+}
+
+// noticed waits until a replica has, since the count was before, that Redis is
+// away.
+func (g *guard) noticed(before int64) {
+	g.t.Helper()
+	g.until("a replica that notices that Redis is away", func() bool { return g.outages.Load() > before })
+}
+
+// first waits until all have the fleet's first token.
 func (g *guard) first() {
+	g.t.Helper()
+	g.agreed()
+}
+
+// agreed waits until all replicas that have callers hold the same token, and
+// returns it.
+func (g *guard) agreed() string {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if _, err := g.sources[0].Token(ctx); err != nil {
-		g.t.Fatal(err)
-	}
+	var held string
+	g.until("one token for all", func() bool {
+		for i, source := range g.sources[:g.callers] {
+			token, err := source.Token(ctx)
+			if err != nil || i > 0 && token.AccessToken != held {
+				return false
+			}
+			held = token.AccessToken
+		}
+		return true
+	})
+	return held
 }
 
 // refused checks that a replica that starts now is told so, soon.
@@ -147,15 +230,83 @@ func (g *guard) served() {
 	}
 }
 
-// extra checks that there were n more token requests than lives, at most.
+// due is how many token requests a fleet without faults has made by now.
+func (g *guard) due(ledger auth0test.Ledger) int {
+	lived := time.Since(ledger[0].Arrived)
+	return int((lived+time.Second)/(g.life-g.options.RenewBefore)) + 1 // the next may be due just now
+}
+
+// extra checks that there were n more token requests than lives, at most, and
+// no herd of them.
 func (g *guard) extra(n int) {
 	g.t.Helper()
 	ledger := g.tenant.Requests()
-	lived := time.Since(ledger[0].Arrived)
-	if due := int((lived+time.Second)/(guardLife-guardWindow)) + 1; len(ledger) > due+n { // the next may be due just now
-		g.t.Errorf("got %d token requests in %v, want %d and %d for the fault, at most", len(ledger), lived, due, n)
+	if due := g.due(ledger); len(ledger) > due+n {
+		g.t.Errorf("got %d token requests, want %d and %d for the fault, at most", len(ledger), due, n)
+	}
+	for i := 2; i < len(ledger); i++ {
+		if within := ledger[i].Arrived.Sub(ledger[i-2].Arrived); within < time.Second {
+			g.t.Errorf("token requests %d to %d came within %v, want two in a second, at most", i-1, i+1, within)
+		}
 	}
 	if g.calls.Load() < 100 {
 		g.t.Errorf("only %d calls were made", g.calls.Load())
+	}
+}
+
+// report tells what the endpoint and the fleet have written down, for whoever
+// has to find out what went wrong.
+func (g *guard) report() string {
+	var b strings.Builder
+	b.WriteString("the endpoint's ledger:\n")
+	_ = g.tenant.WriteLedger(&b) // a strings.Builder does not fail
+	b.WriteString("the journal of the client, newest first:\n")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var status tokencache.Status
+	err := errors.New("there is no replica")
+	for _, source := range g.sources { // one of them may be cut off
+		if status, err = source.Status(ctx); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(&b, "cannot be read: %v\n", err)
+		return b.String()
+	}
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ADMITTED (UTC)\tBY\tWHY\tPRIORITY\tOUTCOME\tSTATUS\tTOOK\tQUOTA")
+	for _, e := range status.Journal {
+		by, _, _ := strings.Cut(e.By, "/")
+		fmt.Fprintln(table, strings.Join([]string{e.At.UTC().Format("2006-01-02 15:04:05.000"), by, e.Why, e.Priority, orDash(e.Outcome), orDash(e.Status), e.Took.String(), orDash(e.Header)}, "\t"))
+	}
+	_ = table.Flush()
+	fmt.Fprintf(&b, "%d entries of the last; what was lost by Redis is not among them\n", len(status.Journal))
+	return b.String()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// A test that fails tells why: the report has each token request as the endpoint
+// saw it, and as the fleet has written it down.
+func TestGuardReports(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	g := newGuard(t, 2, &redis.UniversalOptions{Addrs: []string{server.Addr}})
+	g.first()
+	g.rest()
+	report := g.report()
+	_, journal, _ := strings.Cut(report, "newest first:\n")
+	if !strings.Contains(report, "1 token requests, 1 tokens issued") || !strings.Contains(journal, " cold ") || !strings.Contains(journal, " r0 ") && !strings.Contains(journal, " r1 ") {
+		t.Errorf("the report does not tell of the token request:\n%s", report)
+	}
+	server.Kill()
+	if report := g.report(); !strings.Contains(report, "cannot be read: ") {
+		t.Errorf("the report does not tell that Redis is away:\n%s", report)
 	}
 }
