@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -134,6 +137,30 @@ func TestRedisErrors(t *testing.T) {
 				f.token(f.replicas[0])
 			})
 		})
+	}
+}
+
+// Who talks to one node of a Cluster as if it were alone is told MOVED, and has to
+// change the configuration. A client that knows the way is told so, and too often,
+// while a slot is moved.
+func TestMovedSlot(t *testing.T) {
+	one := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379"})
+	defer one.Close()
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:6379"}})
+	defer cluster.Close()
+	moved := fmt.Errorf("lock: acquire: %w", errors.New("MOVED 3999 127.0.0.1:6381"))
+	for _, row := range []struct {
+		rdb  redis.UniversalClient
+		err  error
+		want RedisKind
+	}{
+		{one, moved, RedisConfiguration},
+		{cluster, moved, RedisTransient},
+		{cluster, errors.New("NOPERM this user has no permissions to run the 'eval' command"), RedisConfiguration},
+	} {
+		if got := (&Cache{rdb: row.rdb}).redisError(row.err); got.Kind != row.want || !errors.Is(got, row.err) {
+			t.Errorf("%T told %q: got %q of kind %s, want %s", row.rdb, row.err, got, got.Kind, row.want)
+		}
 	}
 }
 

@@ -57,6 +57,17 @@ func redisError(err error) *RedisError {
 	return &RedisError{Kind: redisKind(err), Err: err}
 }
 
+// redisError wraps an error of this cache's Redis client. One that knows the way
+// in a Cluster is told MOVED too often only while a slot is moved, or a node has
+// taken over: that passes.
+func (c *Cache) redisError(err error) *RedisError {
+	e := redisError(err)
+	if _, ok := c.rdb.(*redis.ClusterClient); ok && e.Kind == RedisConfiguration && strings.Contains(e.Err.Error(), "MOVED ") {
+		return &RedisError{Kind: RedisTransient, Err: e.Err}
+	}
+	return e
+}
+
 func redisKind(err error) RedisKind {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -162,7 +173,7 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		}
 	}
 	if r.err != nil && !errors.Is(r.err, quota.ErrDenied) {
-		return none, redisError(r.err)
+		return none, c.redisError(r.err)
 	}
 	return r.value, r.err
 }

@@ -95,7 +95,7 @@ func (c *client) try(ctx context.Context, todo []*Source, ear *listener) *listen
 	switch {
 	case errors.Is(err, errShort): // and to call others would be of no use to them
 	case err != nil:
-		c.away(ctx, todo, redisError(err))
+		c.away(ctx, todo, c.cache.redisError(err))
 	default:
 		c.announce(ctx)
 	}
