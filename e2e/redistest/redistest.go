@@ -10,12 +10,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -60,7 +62,7 @@ type Server struct {
 // command line, and win over the ones given here.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := newServer(t, freePort(t), args...)
+	s := newServer(t, FreePort(t), args...)
 	s.Run()
 	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
 	return s
@@ -69,7 +71,7 @@ func Start(t testing.TB, args ...string) *Server {
 // StartWith starts a server that asks who comes: opts say who the test is.
 func StartWith(t testing.TB, opts *redis.Options, args ...string) *Server {
 	t.Helper()
-	s := newServer(t, freePort(t), args...)
+	s := newServer(t, FreePort(t), args...)
 	s.username, s.password = opts.Username, opts.Password
 	s.Run()
 	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
@@ -171,29 +173,31 @@ func (s *Server) await(f func(context.Context, *redis.Client) error) {
 	s.t.Fatalf("redis-server at %s is not ready after %v: %v", s.Addr, ready, err)
 }
 
-// freePort finds a port that nobody listens on, with room for the bus port of a
-// Cluster node beside it.
-func freePort(t testing.TB) int {
+// FreePort finds a port that nobody listens on, with room for the bus port of a
+// Cluster node beside it. Both are below those that systems give to clients, so
+// that no connection of a test takes one before the server does; and no port is
+// given twice.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if port+10000 > 65535 {
+		port := 12000 + rand.IntN(10000)
+		if _, given := ports.LoadOrStore(port, true); given || !free(port) || !free(port+10000) {
 			continue
 		}
-		bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000))
-		if err != nil {
-			continue
-		}
-		_ = bus.Close()
 		return port
 	}
 	t.Fatal("no free port found")
 	return 0
+}
+
+var ports sync.Map
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 var errNotYet = errors.New("not yet")

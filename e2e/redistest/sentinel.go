@@ -28,7 +28,7 @@ func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	s := &Sentinels{Nodes: []*Server{master}}
 	_, port := split(master.Addr)
 	for range 2 {
-		replica := newServer(t, freePort(t), append([]string{"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"}, args...)...)
+		replica := newServer(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"}, args...)...)
 		replica.Run()
 		s.Nodes = append(s.Nodes, replica)
 	}
@@ -41,7 +41,7 @@ func StartSentinels(t testing.TB, args ...string) *Sentinels {
 		return err
 	})
 	for range 3 {
-		sentinel := newServer(t, freePort(t))
+		sentinel := newServer(t, FreePort(t))
 		_, own := split(sentinel.Addr)
 		conf := filepath.Join(sentinel.Dir, "sentinel.conf")
 		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %s 2\n"+
