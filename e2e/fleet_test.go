@@ -3,12 +3,15 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +32,14 @@ var binary string // the fleettoken command, built for this run
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		// What runs in parallel here mostly waits, for a token to grow old or for
+		// a server to be given up: that needs time, and hardly a processor.
+		flag.Parse()
+		chosen := false
+		flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+		if !chosen {
+			_ = flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0))))
+		}
 		dir, err := os.MkdirTemp("", "fleettoken-e2e-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
