@@ -1,12 +1,22 @@
 package e2e
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fleettoken/fleettoken/e2e/redistest"
+	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
 // TestFault has the faults that need real servers; see TestFault in package
@@ -28,6 +38,112 @@ func TestFault(t *testing.T) {
 		g.renewed(1)
 		idle.Store(true)
 		g.extra(0)
+	})
+
+	t.Run("27 other traffic evicts token and block", func(t *testing.T) {
+		t.Parallel()
+		server := redistest.Start(t, "--maxmemory-policy", "allkeys-lru")
+		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: []string{server.Addr}}, brisk)
+		g.first()
+		crowd(t, server)
+		g.renewed(1) // each gives the token back, and one renews it
+		g.agreed()
+
+		// The endpoint refuses. Once each replica knows, Redis may forget it.
+		refusal := auth0test.QuotaExceeded(3 * time.Second)
+		refusal.SkipQuotaHeader = true
+		g.tenant.Inject(1, refusal)
+		g.until("a refusal", func() bool { return g.tenant.Requests().Answered(429) == 1 })
+		refused := g.tenant.Requests()
+		g.heard(4) // the fifth is the one that was refused
+		crowd(t, server)
+		g.renewed(1)
+		if pause := g.tenant.Requests()[len(refused)].Arrived.Sub(refused[len(refused)-1].Arrived); pause < 3*time.Second {
+			t.Errorf("the fleet asked again %v after the refusal, want three seconds or more", pause)
+		}
+		g.agreed()
+		g.served()
+		g.extra(1) // the refused one
+	})
+
+	t.Run("28 Redis has no memory left", func(t *testing.T) {
+		t.Parallel()
+		server := redistest.Start(t)
+		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: []string{server.Addr}}, brisk)
+		g.first()
+		rdb := server.Client()
+		set(t, rdb, "maxmemory", "4mb")
+		if err := flood(t, rdb, 0, 1<<16); err == nil || !strings.HasPrefix(err.Error(), "OOM ") {
+			t.Fatalf("filling the memory ends with %v", err)
+		}
+		set(t, rdb, "maxmemory", "1mb") // what clients give back when they leave is not enough now
+		g.served()                      // to read takes no memory
+		g.noticed(0)
+		if n := len(g.tenant.Requests()); n != 1 {
+			t.Errorf("got %d token requests while no lease could be taken, want only the one before", n)
+		}
+		set(t, rdb, "maxmemory", "0")
+		g.renewed(1)
+		g.agreed()
+		g.served()
+		g.extra(0)
+	})
+
+	t.Run("29 a script spins", func(t *testing.T) {
+		t.Parallel()
+		server := redistest.Start(t, "--lua-time-limit", "100")
+		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: []string{server.Addr}}, brisk)
+		g.first()
+		opts := *server.Client().Options()
+		opts.ReadTimeout, opts.MaxRetries = -1, -1 // once, however long it takes
+		rdb := redis.NewClient(&opts)
+		defer rdb.Close()
+		spun := make(chan error, 1)
+		go func() { spun <- rdb.Eval(context.Background(), "while true do end", nil).Err() }()
+		other := server.Client()
+		g.until("Redis is busy", func() bool {
+			err := other.Ping(t.Context()).Err()
+			return err != nil && strings.HasPrefix(err.Error(), "BUSY ")
+		})
+		g.refused()
+		g.noticed(1) // the newcomer is one
+		if err := other.ScriptKill(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-spun; err == nil || !strings.Contains(err.Error(), "SCRIPT KILL") {
+			t.Errorf("the script ended with %v", err)
+		}
+		g.renewed(1)
+		g.agreed()
+		g.served()
+		g.extra(1)
+	})
+
+	t.Run("30 Redis is loading", func(t *testing.T) {
+		t.Parallel()
+		// A millisecond for each key, and a look at clients for each kilobyte:
+		// as long as a large dump takes.
+		server := redistest.Start(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: []string{server.Addr}}, brisk)
+		g.first()
+		rdb := server.Client()
+		if err := flood(t, rdb, 0, 5000); err != nil {
+			t.Fatal(err)
+		}
+		if err := rdb.Save(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		server.Kill()
+		server.Run()
+		g.until("Redis loads", func() bool {
+			err := rdb.Ping(t.Context()).Err()
+			return err != nil && strings.HasPrefix(err.Error(), "LOADING ")
+		})
+		g.refused()
+		g.renewed(1)
+		g.agreed()
+		g.served()
+		g.extra(1)
 	})
 
 	t.Run("31 a Sentinel failover", func(t *testing.T) {
@@ -52,6 +168,11 @@ func TestFault(t *testing.T) {
 		g.renewed(1)
 		g.served()
 		g.extra(2)
+	})
+
+	t.Run("33 a failover that loses the lease", func(t *testing.T) {
+		t.Parallel()
+		grantTwice(t)
 	})
 
 	t.Run("34 all Sentinels and the master are gone", func(t *testing.T) {
@@ -96,6 +217,23 @@ func TestFault(t *testing.T) {
 		g.extra(1)
 	})
 
+	t.Run("37 a slot is moved", func(t *testing.T) {
+		t.Parallel()
+		c := redistest.StartCluster(t, 3)
+		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: c.Addrs()}, brisk)
+		g.first()
+		move := startMove(t, c)
+		g.noticed(0) // a script finds a part of its keys here and a part there
+		move.finish()
+		g.renewed(1)
+		g.agreed()
+		g.served()
+		if owner(t, c) != move.to {
+			t.Error("the fleet's keys are not where the slot is")
+		}
+		g.extra(1)
+	})
+
 	t.Run("39 scripts are lost", func(t *testing.T) {
 		t.Parallel()
 		server := redistest.Start(t)
@@ -114,6 +252,54 @@ func TestFault(t *testing.T) {
 	})
 }
 
+// set changes a setting of a server.
+func set(t *testing.T, rdb *redis.Client, name, value string) {
+	t.Helper()
+	if err := rdb.ConfigSet(t.Context(), name, value).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flood writes keys of other people, a kilobyte each, from one number to another.
+func flood(t *testing.T, rdb *redis.Client, from, to int) error {
+	t.Helper()
+	value := strings.Repeat("x", 1000)
+	for from < to {
+		_, err := rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+			for range min(500, to-from) {
+				p.Set(t.Context(), fmt.Sprintf("other:%d", from), value, 0)
+				from++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crowd gives a server little memory, and writes to it until none of the
+// fleet's keys is left.
+func crowd(t *testing.T, server *redistest.Server) {
+	t.Helper()
+	rdb := server.Client()
+	set(t, rdb, "maxmemory", "4mb")
+	for n := 0; n < 1<<20; n += 1000 {
+		if err := flood(t, rdb, n, n+1000); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := rdb.Keys(t.Context(), tokencache.DefaultPrefix+":*").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(keys) == 0 {
+			return
+		}
+	}
+	t.Fatal("a million keys of others have not evicted those of the fleet")
+}
+
 // owner returns the node that has the fleet's keys.
 func owner(t *testing.T, c *redistest.Cluster) *redistest.Server {
 	t.Helper()
@@ -128,4 +314,195 @@ func owner(t *testing.T, c *redistest.Cluster) *redistest.Server {
 	}
 	t.Fatal("no node of the Cluster has the keys")
 	return nil
+}
+
+// grantTwice grants one lease to two replicas: the first has it from a master
+// that dies before its replicas hear of it, the second from the new master.
+func grantTwice(t *testing.T) {
+	s := redistest.StartSentinels(t)
+	answered := make(chan struct{}) // the first one's answer has time until then
+	hold := func(g *guard) {
+		g.life, g.options.RenewBefore, g.options.RequestTimeout = 2*time.Minute, time.Minute, 30*time.Second
+	}
+	g := newGuard(t, 5, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: s.Addrs()}, hold)
+	answer := sync.OnceFunc(func() { close(answered) })
+	t.Cleanup(answer) // or a test that fails could not end
+	late := g.tenant.Transport()
+	g.options.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := late.RoundTrip(r)
+		<-answered
+		return resp, err
+	})
+	first := g.join() // without callers; the others have them
+	g.first()
+	refused, err := first.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// With a password that their master does not know, they cannot come back.
+	master, replicas := s.Nodes[0].Client(), []*redis.Client{s.Nodes[1].Client(), s.Nodes[2].Client()}
+	for _, rdb := range replicas {
+		set(t, rdb, "masterauth", "wrong")
+	}
+	if err := master.ClientKillByFilter(t.Context(), "type", "replica").Err(); err != nil {
+		t.Fatal(err)
+	}
+	g.until("a master without replicas", func() bool {
+		info, err := master.Info(t.Context(), "replication").Result()
+		return err == nil && strings.Contains(info, "connected_slaves:0")
+	})
+
+	// The API has refused the token: everybody wants another one.
+	rejected := make(chan error, 2)
+	go func() { rejected <- first.Reject(context.Background(), refused) }()
+	g.until("the first one's request", func() bool { return g.tenant.Issued() == 2 })
+	if n := locks(t, master); n != 1 {
+		t.Fatalf("the master has %d leases, want that of the first one", n)
+	}
+	s.Nodes[0].Kill()
+	for _, rdb := range replicas {
+		if n := locks(t, rdb); n != 0 {
+			t.Errorf("a replica has heard of the lease")
+		}
+		set(t, rdb, "masterauth", "")
+	}
+	second := g.sources[0]
+	g.until("a lease of the second one", func() bool {
+		err := second.Reject(t.Context(), refused)
+		if err != nil && !errors.Is(err, tokencache.ErrRedis) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	ledger := g.tenant.Requests()
+	if len(ledger) != 3 {
+		t.Fatalf("got %d token requests, want the first token, and one of each holder of the lease", len(ledger))
+	}
+	newer, err := second.Token(t.Context())
+	if err != nil || newer.AccessToken == refused.AccessToken {
+		t.Fatalf("the second one has no other token: %v", err)
+	}
+	answer()
+	if err := <-rejected; err != nil {
+		t.Errorf("the first one: %v", err)
+	}
+
+	// Both have asked, and the newer token is the fleet's. Those who hold the
+	// one of before hear of it when the API refuses it to them, too.
+	for _, source := range g.sources {
+		if err := source.Reject(t.Context(), refused); err != nil {
+			t.Errorf("a replica that holds the refused token: %v", err)
+		}
+	}
+	g.until("the newer token for all", func() bool {
+		for _, source := range g.sources {
+			if token, err := source.Token(t.Context()); err != nil || token.AccessToken != newer.AccessToken {
+				return false
+			}
+		}
+		return true
+	})
+	g.served()
+	g.extra(2) // one that was asked for, and one for the fault
+	if n := len(g.tenant.Requests()); n != 3 {
+		t.Errorf("got %d token requests, want 3", n)
+	}
+}
+
+// roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// locks returns how many leases a server knows of.
+func locks(t *testing.T, rdb *redis.Client) int {
+	t.Helper()
+	keys, err := rdb.Keys(t.Context(), tokencache.DefaultPrefix+":*:lock").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(keys)
+}
+
+// A move of the slot that has the fleet's keys, from one node to another.
+type move struct {
+	t        *testing.T
+	c        *redistest.Cluster
+	slot     int64
+	from, to *redistest.Server
+}
+
+// startMove moves half of the keys.
+func startMove(t *testing.T, c *redistest.Cluster) *move {
+	t.Helper()
+	m := &move{t: t, c: c, from: owner(t, c)}
+	for _, node := range c.Nodes {
+		if node != m.from {
+			m.to = node
+		}
+	}
+	from, to := m.from.Client(), m.to.Client()
+	key, err := from.RandomKey(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.slot, err = from.ClusterKeySlot(t.Context(), key).Result(); err != nil {
+		t.Fatal(err)
+	}
+	m.do(to, "cluster", "setslot", m.slot, "importing", m.id(from))
+	m.do(from, "cluster", "setslot", m.slot, "migrating", m.id(to))
+	m.migrate(1)
+	return m
+}
+
+// finish moves the rest, and gives the slot to its new owner.
+func (m *move) finish() {
+	m.t.Helper()
+	from, to := m.from.Client(), m.to.Client()
+	for {
+		left, err := from.ClusterCountKeysInSlot(m.t.Context(), int(m.slot)).Result()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if left == 0 {
+			break
+		}
+		m.migrate(int(left))
+	}
+	// The new owner first, so that no moment has none.
+	for _, rdb := range []*redis.Client{to, from} {
+		m.do(rdb, "cluster", "setslot", m.slot, "node", m.id(to))
+	}
+}
+
+func (m *move) migrate(n int) {
+	m.t.Helper()
+	from := m.from.Client()
+	keys, err := from.ClusterGetKeysInSlot(m.t.Context(), int(m.slot), n).Result()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	host, port, _ := net.SplitHostPort(m.to.Addr)
+	args := []any{"migrate", host, port, "", 0, 5000, "keys"}
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	m.do(from, args...)
+}
+
+func (m *move) id(rdb *redis.Client) string {
+	m.t.Helper()
+	id, err := rdb.Do(m.t.Context(), "cluster", "myid").Text()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return id
+}
+
+func (m *move) do(rdb *redis.Client, args ...any) {
+	m.t.Helper()
+	if err := rdb.Do(m.t.Context(), args...).Err(); err != nil {
+		m.t.Fatalf("%v: %v", args, err)
+	}
 }

@@ -33,7 +33,8 @@ type guard struct {
 	calls   atomic.Int64
 	without atomic.Int64 // of them, those that found no token and had to wait, or were refused
 	outages atomic.Int64 // how often a replica has lost Redis
-	denials atomic.Int64 // how often one was denied a token request
+	mu      sync.Mutex
+	denied  map[string]bool // replicas that were denied a token request
 
 	sources []*tokencache.Source
 	callers int // so many of them, from the first one, have callers
@@ -48,7 +49,7 @@ const (
 // newGuard starts a fleet of n. What is to be different comes as changes.
 func newGuard(t *testing.T, n int, opts *redis.UniversalOptions, changes ...func(*guard)) *guard {
 	t.Helper()
-	g := &guard{t: t, redis: opts, life: guardLife, options: tokencache.Options{
+	g := &guard{t: t, redis: opts, denied: make(map[string]bool), life: guardLife, options: tokencache.Options{
 		RenewBefore: guardWindow, RequestTimeout: time.Second, RedisTimeout: 500 * time.Millisecond,
 	}}
 	for _, change := range changes {
@@ -99,7 +100,11 @@ func (g *guard) join() *tokencache.Source {
 			}
 			g.t.Logf("%v %s Redis: %v", time.Now().UTC().Format("05.000"), name, err)
 		},
-		Denied: func(tokencache.DeniedInfo) { g.denials.Add(1) },
+		Denied: func(tokencache.DeniedInfo) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.denied[name] = true
+		},
 	}
 	rdb := tokencache.NewRedisClient(&redisOpts)
 	cache, err := tokencache.New(rdb, &opts)
@@ -174,6 +179,16 @@ func (g *guard) renewed(n int) {
 func (g *guard) noticed(before int64) {
 	g.t.Helper()
 	g.until("a replica that notices that Redis is away", func() bool { return g.outages.Load() > before })
+}
+
+// heard waits until n replicas were denied a token request.
+func (g *guard) heard(n int) {
+	g.t.Helper()
+	g.until("replicas that are denied a token request", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.denied) >= n
+	})
 }
 
 // first waits until all have the fleet's first token.
