@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -18,14 +19,26 @@ type Cluster struct{ Nodes []*Server }
 // serves. It needs redis-cli, which comes with redis-server.
 func StartCluster(t testing.TB, nodes int, args ...string) *Cluster {
 	t.Helper()
+	return StartClusterWith(t, &redis.Options{}, nodes, args...)
+}
+
+// StartClusterWith starts one whose nodes ask who comes: opts say who the test
+// is.
+func StartClusterWith(t testing.TB, opts *redis.Options, nodes int, args ...string) *Cluster {
+	t.Helper()
 	c := &Cluster{}
 	for range nodes {
-		c.Nodes = append(c.Nodes, Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
+		c.Nodes = append(c.Nodes, StartWith(t, opts, append([]string{"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
 			"--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"}, args...)...))
 	}
 	argv := append([]string{"--cluster", "create"}, c.Addrs()...)
 	argv = append(argv, "--cluster-replicas", strconv.Itoa(nodes/3-1), "--cluster-yes")
-	out, err := exec.Command("redis-cli", argv...).CombinedOutput()
+	create := exec.Command("redis-cli", argv...)
+	if opts.Username != "" {
+		create.Args = append(create.Args, "--user", opts.Username)
+		create.Env = append(os.Environ(), "REDISCLI_AUTH="+opts.Password)
+	}
+	out, err := create.CombinedOutput()
 	if err != nil {
 		t.Fatalf("redis-cli %s: %v\n%s", strings.Join(argv, " "), err, out)
 	}

@@ -62,10 +62,7 @@ type Server struct {
 // command line, and win over the ones given here.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := newServer(t, FreePort(t), args...)
-	s.Run()
-	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
-	return s
+	return StartWith(t, &redis.Options{}, args...)
 }
 
 // StartWith starts a server that asks who comes: opts say who the test is.

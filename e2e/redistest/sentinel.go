@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,11 +25,20 @@ type Sentinels struct {
 // StartSentinels starts one, and waits until a failover would work.
 func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	t.Helper()
-	master := Start(t, args...)
+	return StartSentinelsWith(t, &redis.Options{}, nil, args...)
+}
+
+// StartSentinelsWith starts one whose servers and Sentinels ask who comes: opts
+// say who the test is. More lines are added to the Sentinels' configuration, and
+// more arguments to the command line of the servers.
+func StartSentinelsWith(t testing.TB, opts *redis.Options, lines []string, args ...string) *Sentinels {
+	t.Helper()
+	master := StartWith(t, opts, args...)
 	s := &Sentinels{Nodes: []*Server{master}}
 	_, port := split(master.Addr)
 	for range 2 {
 		replica := newServer(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"}, args...)...)
+		replica.username, replica.password = opts.Username, opts.Password
 		replica.Run()
 		s.Nodes = append(s.Nodes, replica)
 	}
@@ -46,10 +56,11 @@ func StartSentinels(t testing.TB, args ...string) *Sentinels {
 		conf := filepath.Join(sentinel.Dir, "sentinel.conf")
 		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %s 2\n"+
 			"sentinel down-after-milliseconds %[3]s 1000\nsentinel failover-timeout %[3]s 3000\nsentinel parallel-syncs %[3]s 1\n",
-			own, sentinel.Dir, MasterName, port)
+			own, sentinel.Dir, MasterName, port) + strings.Join(lines, "\n") + "\n"
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		sentinel.username, sentinel.password = opts.Username, opts.Password
 		sentinel.argv = []string{sentinel.argv[0], conf, "--sentinel"}
 		sentinel.Run()
 		s.Sentinels = append(s.Sentinels, sentinel)
@@ -70,3 +81,26 @@ func StartSentinels(t testing.TB, args ...string) *Sentinels {
 
 // Addrs returns the addresses of the Sentinels.
 func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
+
+// Master returns the server that the Sentinels have for the master, and nil if
+// none of them says.
+func (s *Sentinels) Master() *Server {
+	for _, sentinel := range s.Sentinels {
+		if sentinel.cmd == nil {
+			continue
+		}
+		rdb := sentinel.Client()
+		client := redis.NewSentinelClient(rdb.Options())
+		addr, err := client.GetMasterAddrByName(s.Nodes[0].t.Context(), MasterName).Result()
+		_, _ = client.Close(), rdb.Close()
+		if err != nil || len(addr) != 2 {
+			continue
+		}
+		for _, node := range s.Nodes {
+			if node.Addr == net.JoinHostPort(addr[0], addr[1]) {
+				return node
+			}
+		}
+	}
+	return nil
+}
