@@ -224,6 +224,9 @@ func TestFault(t *testing.T) {
 		g.first()
 		move := startMove(t, c)
 		g.noticed(0) // a script finds a part of its keys here and a part there
+		g.refused()
+		move.rest()
+		g.refused() // all are there, and yet to be asked for
 		move.finish()
 		g.renewed(1)
 		g.agreed()
@@ -249,6 +252,21 @@ func TestFault(t *testing.T) {
 	t.Run("23 24 40 TLS and an account of least privilege", func(t *testing.T) {
 		t.Parallel()
 		privilege(t)
+	})
+
+	t.Run("40 the account for another version", func(t *testing.T) {
+		t.Parallel()
+		newerAccount(t)
+	})
+
+	t.Run("40 an account of least privilege under Sentinels", func(t *testing.T) {
+		t.Parallel()
+		privilegeUnderSentinels(t)
+	})
+
+	t.Run("40 an account of least privilege in a Cluster", func(t *testing.T) {
+		t.Parallel()
+		privilegeInCluster(t)
 	})
 }
 
@@ -300,15 +318,25 @@ func crowd(t *testing.T, server *redistest.Server) {
 	t.Fatal("a million keys of others have not evicted those of the fleet")
 }
 
+// role returns whether a server is a "master" or a "slave"; one that is dead is
+// neither.
+func role(t *testing.T, server *redistest.Server) string {
+	t.Helper()
+	reply, err := server.Client().Do(t.Context(), "role").Slice()
+	if err != nil || len(reply) == 0 {
+		return ""
+	}
+	return fmt.Sprint(reply[0])
+}
+
 // owner returns the node that has the fleet's keys.
 func owner(t *testing.T, c *redistest.Cluster) *redistest.Server {
 	t.Helper()
 	for _, node := range c.Nodes {
-		rdb := node.Client()
-		if role, _ := rdb.Do(t.Context(), "role").Slice(); len(role) > 0 && role[0] == "slave" {
+		if role(t, node) != "master" {
 			continue
 		}
-		if n, err := rdb.DBSize(t.Context()).Result(); err == nil && n > 0 {
+		if n, err := node.Client().DBSize(t.Context()).Result(); err == nil && n > 0 {
 			return node
 		}
 	}
@@ -438,7 +466,7 @@ func startMove(t *testing.T, c *redistest.Cluster) *move {
 	t.Helper()
 	m := &move{t: t, c: c, from: owner(t, c)}
 	for _, node := range c.Nodes {
-		if node != m.from {
+		if node != m.from && role(t, node) == "master" {
 			m.to = node
 		}
 	}
@@ -456,22 +484,29 @@ func startMove(t *testing.T, c *redistest.Cluster) *move {
 	return m
 }
 
-// finish moves the rest, and gives the slot to its new owner.
-func (m *move) finish() {
+// rest moves the other half. Until finish, clients are told to ASK for them.
+func (m *move) rest() {
 	m.t.Helper()
-	from, to := m.from.Client(), m.to.Client()
+	from := m.from.Client()
 	for {
 		left, err := from.ClusterCountKeysInSlot(m.t.Context(), int(m.slot)).Result()
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		if left == 0 {
-			break
+			return
 		}
 		m.migrate(int(left))
 	}
-	// The new owner first, so that no moment has none.
-	for _, rdb := range []*redis.Client{to, from} {
+}
+
+// finish gives the slot to its new owner, which is told first, so that there is
+// one at any moment.
+func (m *move) finish() {
+	m.t.Helper()
+	m.rest() // what was written meanwhile
+	to := m.to.Client()
+	for _, rdb := range []*redis.Client{to, m.from.Client()} {
 		m.do(rdb, "cluster", "setslot", m.slot, "node", m.id(to))
 	}
 }
@@ -484,7 +519,11 @@ func (m *move) migrate(n int) {
 		m.t.Fatal(err)
 	}
 	host, port, _ := net.SplitHostPort(m.to.Addr)
-	args := []any{"migrate", host, port, "", 0, 5000, "keys"}
+	args := []any{"migrate", host, port, "", 0, 5000}
+	if opts := from.Options(); opts.Username != "" {
+		args = append(args, "auth2", opts.Username, opts.Password)
+	}
+	args = append(args, "keys")
 	for _, key := range keys {
 		args = append(args, key)
 	}

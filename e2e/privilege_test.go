@@ -14,7 +14,9 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/e2e/redistest"
 	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
 // privilege runs a fleet over TLS, under the account that ships with the
@@ -31,26 +34,11 @@ import (
 func privilege(t *testing.T) {
 	dir := t.TempDir()
 	pool := authority(t, dir)
-	acl, err := os.ReadFile("../tokencache/acl/redis-7.0.acl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	users := strings.ReplaceAll(string(acl), "CHANGE-ME", "secret") + "\nuser default on >admin ~* &* +@all\n"
-	var lines []string
-	for line := range strings.Lines(users) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			lines = append(lines, line)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "users.acl"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// The port beside the one with TLS is for the test itself.
 	port := strconv.Itoa(redistest.FreePort(t))
 	addr := net.JoinHostPort("127.0.0.1", port)
-	server := redistest.StartWith(t, &redis.Options{Username: "default", Password: "admin"},
+	server := redistest.StartWith(t, admin,
 		"--tls-port", port, "--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"),
-		"--tls-ca-cert-file", filepath.Join(dir, "cert.pem"), "--tls-auth-clients", "no", "--aclfile", filepath.Join(dir, "users.acl"))
+		"--tls-ca-cert-file", filepath.Join(dir, "cert.pem"), "--tls-auth-clients", "no", "--aclfile", users(t, shipped(t), ""))
 
 	with := func(change func(*redis.UniversalOptions)) *redis.UniversalOptions {
 		opts := &redis.UniversalOptions{Addrs: []string{addr}, Username: "fleettoken", Password: "secret", TLSConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
@@ -68,11 +56,7 @@ func privilege(t *testing.T) {
 		t.Errorf("Status: %v", err)
 	}
 	g.renewed(1)
-	admin := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "default", Password: "admin", DisableIdentity: true})
-	defer admin.Close()
-	if log, err := admin.Do(ctx, "acl", "log").Slice(); err != nil || len(log) > 0 {
-		t.Errorf("ACL LOG: got %v, %v, want it to be empty", log, err)
-	}
+	nothingRefused(t, server)
 	g.rest()
 
 	for name, wrong := range map[string]*redis.UniversalOptions{
@@ -93,6 +77,201 @@ func privilege(t *testing.T) {
 			t.Errorf("%s: got %v, want to be sent to the configuration", name, err)
 		}
 	}
+}
+
+// admin is who the test is where servers ask.
+var admin = &redis.Options{Username: "default", Password: "admin"}
+
+// users writes the accounts of a server: one that ships with the library, with
+// more rights perhaps, more of them as the library's README has them, and the
+// test's own.
+func users(t *testing.T, file, rights string, more ...string) string {
+	t.Helper()
+	account, err := os.ReadFile(filepath.Join("../tokencache/acl", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../tokencache/acl/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{strings.TrimSpace(string(account)) + " " + rights}
+	if !strings.Contains(string(readme), rights) {
+		t.Errorf("the README does not tell of %s", rights)
+	}
+	for line := range strings.Lines(string(readme)) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && fields[0] == "user" && slices.Contains(more, fields[1]) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) != 1+len(more) {
+		t.Fatalf("the README has not all of the accounts %v", more)
+	}
+	lines = append(lines, "user default on >admin ~* &* +@all\n")
+	path := filepath.Join(t.TempDir(), "users.acl")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(strings.Join(lines, "\n"), "CHANGE-ME", "secret")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// shipped returns the file that is for the redis-server of this machine.
+func shipped(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command(redistest.Find(t), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	_, version, _ := strings.Cut(string(out), "v=")
+	if _, err := fmt.Sscanf(version, "%d.%d.", &major, &minor); err != nil {
+		t.Fatalf("redis-server --version says %q: %v", out, err)
+	}
+	if major > 7 || major == 7 && minor >= 2 {
+		return "redis-7.2.acl"
+	}
+	return "redis-7.0.acl"
+}
+
+// newerAccount looks at the account for Redis 7.2 where the server is older: it
+// refuses the one right that it does not know, so only the rest can be shown.
+func newerAccount(t *testing.T) {
+	if shipped(t) == "redis-7.2.acl" {
+		t.Skip("the other tests have run under it")
+	}
+	server := redistest.Start(t)
+	give := func(file, without string) (string, error) {
+		text, err := os.ReadFile(filepath.Join("../tokencache/acl", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rdb := server.Client()
+		args := []any{"acl", "setuser"}
+		for _, word := range strings.Fields(strings.ReplaceAll(string(text), without, ""))[1:] {
+			args = append(args, word)
+		}
+		if err := rdb.Do(t.Context(), args...).Err(); err != nil {
+			return "", err
+		}
+		user, err := rdb.Do(t.Context(), "acl", "getuser", "fleettoken").Result()
+		return fmt.Sprint(user), err
+	}
+	const newer = "+client|setinfo"
+	if _, err := give("redis-7.2.acl", ""); err == nil || !strings.Contains(err.Error(), newer) {
+		t.Errorf("the file for 7.2: got %v, want this server not to know %s", err, newer)
+	}
+	older, err := give("redis-7.0.acl", "")
+	if err != nil {
+		t.Errorf("the file for 7.0: %v", err)
+	}
+	if same, err := give("redis-7.2.acl", newer); err != nil || same != older {
+		t.Errorf("without %s the file for 7.2 gives %s, %v, want what that for 7.0 gives: %s", newer, same, err, older)
+	}
+	t.Skip("this server is older than 7.2, and refuses " + newer + ": the rest of that file is what the tests run under, and it cannot be shown here")
+}
+
+// nothingRefused fails the test if servers have refused anything to anybody.
+func nothingRefused(t *testing.T, servers ...*redistest.Server) {
+	t.Helper()
+	for _, server := range servers {
+		rdb := server.Client()
+		log, err := rdb.Do(t.Context(), "acl", "log").Slice()
+		if err != nil || len(log) > 0 {
+			t.Errorf("ACL LOG of %s: got %v, %v, want it to be empty", server.Addr, log, err)
+		}
+		// An empty log of a server that asks nobody is worth nothing.
+		if who, err := rdb.ACLWhoAmI(t.Context()).Result(); err != nil || who != admin.Username {
+			t.Errorf("%s takes the test for %q, %v", server.Addr, who, err)
+		}
+		opts := *rdb.Options()
+		opts.Username, opts.Password = "", ""
+		stranger := redis.NewClient(&opts)
+		if err := stranger.Ping(t.Context()).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+			t.Errorf("%s does not ask who comes: %v", server.Addr, err)
+		}
+		_ = stranger.Close()
+	}
+}
+
+// leastOf leads a fleet through all that it may need rights for.
+func leastOf(t *testing.T, opts *redis.UniversalOptions, fault func(g *guard)) {
+	opts.Username, opts.Password = "fleettoken", "secret"
+	g := newGuard(t, 5, opts, brisk, func(g *guard) { g.options.Listen = true })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	g.first()
+
+	// A token that nobody would look for within the test's patience.
+	g.tenant.Update(func(c *auth0test.Config) { c.TTL = time.Hour })
+	if err := g.sources[0].Rotate(ctx); err != nil {
+		t.Errorf("Rotate: %v", err)
+	}
+	news, err := g.sources[0].Token(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held := g.agreed(); held != news.AccessToken {
+		t.Error("the news of the rotated token have not come to all")
+	}
+	g.tenant.Update(func(c *auth0test.Config) { c.TTL = g.life })
+	if err := g.sources[1].Rotate(ctx); err != nil {
+		t.Errorf("Rotate: %v", err)
+	}
+	if _, err := g.sources[2].Status(ctx); err != nil {
+		t.Errorf("Status: %v", err)
+	}
+	g.renewed(1)
+	fault(g)
+	g.renewed(1)
+	g.agreed()
+	g.served()
+}
+
+// privilegeUnderSentinels is the fleet under Sentinels that ask who comes, as do
+// the servers.
+func privilegeUnderSentinels(t *testing.T) {
+	ask := users(t, "sentinel.acl", "", "sentinels")
+	s := redistest.StartSentinelsWith(t, admin, []string{
+		"aclfile " + ask, "sentinel sentinel-user sentinels", "sentinel sentinel-pass secret",
+		"sentinel auth-user " + redistest.MasterName + " sentinel", "sentinel auth-pass " + redistest.MasterName + " secret",
+	}, "--aclfile", users(t, shipped(t), "", "replica", "sentinel"), "--masteruser", "replica", "--masterauth", "secret")
+	all := append(slices.Clone(s.Nodes), s.Sentinels...)
+	leastOf(t, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: s.Addrs(), SentinelUsername: "fleettoken", SentinelPassword: "secret"}, func(g *guard) {
+		nothingRefused(t, all...)
+		lost := s.Nodes[0]
+		lost.Kill()
+		g.until("another master", func() bool { m := s.Master(); return m != nil && m != lost })
+		lost.Run()
+		g.until("the old master to follow the new one", func() bool {
+			info, err := lost.Client().Info(t.Context(), "replication").Result()
+			return err == nil && strings.Contains(info, "master_link_status:up")
+		})
+		g.renewed(1)
+	})
+	nothingRefused(t, all...)
+}
+
+// privilegeInCluster is the fleet in a Cluster that asks who comes.
+func privilegeInCluster(t *testing.T) {
+	c := redistest.StartClusterWith(t, admin, 6, "--aclfile", users(t, shipped(t), "+cluster|slots +cluster|shards +readonly +asking", "replica"),
+		"--masteruser", "replica", "--masterauth", "secret")
+	leastOf(t, &redis.UniversalOptions{Addrs: c.Addrs()}, func(g *guard) {
+		nothingRefused(t, c.Nodes...)
+		lost := owner(t, c)
+		lost.Kill()
+		g.renewed(1)
+		lost.Run()
+		g.until("the lost node to follow the new owner", func() bool {
+			info, err := lost.Client().Info(t.Context(), "replication").Result()
+			return err == nil && strings.Contains(info, "master_link_status:up")
+		})
+		move := startMove(t, c)
+		move.rest()
+		g.refused() // but not for want of a right
+		move.finish()
+	})
+	nothingRefused(t, c.Nodes...)
 }
 
 // authority writes a certificate for 127.0.0.1 and its key into a folder.
