@@ -40,6 +40,21 @@ func TestFault(t *testing.T) {
 		g.extra(0)
 	})
 
+	t.Run("20 21 half the fleet is cut off", func(t *testing.T) {
+		t.Parallel()
+		partitioned(t, &redis.UniversalOptions{Addrs: []string{redistest.Start(t).Addr}})
+	})
+
+	t.Run("20 21 half the fleet is cut off from Sentinels and servers", func(t *testing.T) {
+		t.Parallel()
+		partitioned(t, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: redistest.StartSentinels(t).Addrs()})
+	})
+
+	t.Run("20 21 half the fleet is cut off from a Cluster", func(t *testing.T) {
+		t.Parallel()
+		partitioned(t, &redis.UniversalOptions{Addrs: redistest.StartCluster(t, 6).Addrs()})
+	})
+
 	t.Run("27 other traffic evicts token and block", func(t *testing.T) {
 		t.Parallel()
 		server := redistest.Start(t, "--maxmemory-policy", "allkeys-lru")
