@@ -212,9 +212,23 @@ func TestFault(t *testing.T) {
 		c := redistest.StartCluster(t, 6)
 		g := newGuard(t, 10, &redis.UniversalOptions{Addrs: c.Addrs()})
 		g.first()
+		idle := g.join() // nothing but an operator makes it ask Redis
+		if _, err := idle.Status(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		owner(t, c).Kill()
 		g.renewed(2)
 		g.served()
+		var err error
+		for range 20 { // a try or two tell it that the node is gone, and where its heir is
+			if _, err = idle.Status(t.Context()); err == nil {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if err != nil {
+			t.Errorf("an operator is told, long after the failover: %v", err)
+		}
 		g.extra(1)
 	})
 

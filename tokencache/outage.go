@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/fleettoken/fleettoken/quota"
 )
 
@@ -51,11 +49,7 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 		c.outage.from = time.Now().Add(rand.N(c.cache.opts.Direct.Spread))
 	}
 	c.mu.Unlock()
-	if cluster, ok := c.cache.rdb.(*redis.ClusterClient); ok {
-		// By itself it looks but once a minute whether another node has taken
-		// over from one that does not answer.
-		cluster.ReloadState(ctx)
-	}
+	c.cache.lookAround(ctx) // the lease is not asked for by call
 	if n == 1 {
 		c.log(slog.LevelWarn, "Redis is away", slog.Any("error", err))
 		tell(c.cache, c.cache.opts.Trace.Redis, err)

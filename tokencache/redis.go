@@ -68,6 +68,14 @@ func (c *Cache) redisError(err error) *RedisError {
 	return e
 }
 
+// lookAround lets a client of a Cluster see whether another node has taken over
+// from one that does not answer. By itself it looks but once a minute.
+func (c *Cache) lookAround(ctx context.Context) {
+	if cluster, ok := c.rdb.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx) // in the background, one at a time
+	}
+}
+
 func redisKind(err error) RedisKind {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -173,6 +181,7 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		}
 	}
 	if r.err != nil && !errors.Is(r.err, quota.ErrDenied) {
+		c.lookAround(ctx)
 		return none, c.redisError(r.err)
 	}
 	return r.value, r.err
