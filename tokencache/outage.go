@@ -57,11 +57,14 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 	luck := rand.Float64()
 	for _, s := range batch {
 		c.mu.Lock()
-		serves, waits := s.valid() != nil, s.waiting > 0
+		h, waits := s.valid(), s.waiting > 0
 		c.mu.Unlock()
 		switch {
-		case serves:
-			s.endure(err, backoff(n, time.Second, 20*time.Second, luck))
+		case h != nil:
+			// The less is left, the more often: Redis may be back, and whoever
+			// tries but once before the end may try in vain.
+			left := h.plan.expire - h.age(c.cache.wall())
+			s.endure(err, backoff(n, time.Second, min(20*time.Second, max(left/4, 100*time.Millisecond)), luck))
 		case waits && c.cache.opts.Direct != nil:
 			c.direct(ctx, s, err)
 		default:

@@ -37,6 +37,30 @@ func TestRedisAwayWithAToken(t *testing.T) {
 	})
 }
 
+// Redis is back before the token expires. Nobody still waits for its next try
+// then: the pauses between them are not longer than what is left.
+func TestRedisIsBackBeforeTheEnd(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 40 * time.Second}, Options{RenewBefore: 10 * time.Second, RequestTimeout: time.Second}, func(f *fleet) {
+		f.together(f.start(50))
+		old := f.token(f.replicas[0])
+		f.serve(29*time.Second, time.Second)
+		for _, r := range f.replicas {
+			r.net.cut()
+		}
+		f.serve(6*time.Second, 100*time.Millisecond)
+		for _, r := range f.replicas {
+			r.net.mend()
+		}
+		f.serve(2900*time.Millisecond, 100*time.Millisecond) // the token has 100 ms left
+		for _, r := range f.replicas {
+			if f.token(r) == old {
+				f.t.Errorf("%s still waits for its next try", r.name)
+			}
+		}
+		f.want(2)
+	})
+}
+
 // Redis is away, and there is no token: refused, clearly and at once.
 func TestRedisAwayWithoutAToken(t *testing.T) {
 	story(t, nil, Options{}, func(f *fleet) {
