@@ -26,6 +26,7 @@ type guard struct {
 	life    time.Duration           // of a token
 	options tokencache.Options      // of the replicas that join
 	redis   *redis.UniversalOptions // likewise
+	quiet   bool                    // about Redis
 
 	ctx     context.Context // ends the callers
 	stop    context.CancelFunc
@@ -98,7 +99,9 @@ func (g *guard) join() *tokencache.Source {
 			if err != nil {
 				g.outages.Add(1)
 			}
-			g.t.Logf("%v %s Redis: %v", time.Now().UTC().Format("05.000"), name, err)
+			if !g.quiet {
+				g.t.Logf("%v %s Redis: %v", time.Now().UTC().Format("05.000"), name, err)
+			}
 		},
 		Denied: func(tokencache.DeniedInfo) {
 			g.mu.Lock()

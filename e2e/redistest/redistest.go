@@ -54,6 +54,8 @@ type Server struct {
 	argv []string
 
 	username, password string
+	connect            sync.Once
+	client             *redis.Client
 	cmd                *exec.Cmd
 	done               chan struct{}
 }
@@ -138,14 +140,17 @@ func (s *Server) signal(sig os.Signal) {
 	}
 }
 
-// Client returns a client of this one server, closed with the test.
+// Client returns a client of this one server, the same each time. It is closed
+// with the test.
 func (s *Server) Client() *redis.Client {
-	rdb := redis.NewClient(&redis.Options{
-		Addr: s.Addr, Username: s.username, Password: s.password, ContextTimeoutEnabled: true, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	s.connect.Do(func() {
+		s.client = redis.NewClient(&redis.Options{
+			Addr: s.Addr, Username: s.username, Password: s.password, ContextTimeoutEnabled: true, DisableIdentity: true,
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		})
+		s.t.Cleanup(func() { _ = s.client.Close() })
 	})
-	s.t.Cleanup(func() { _ = rdb.Close() })
-	return rdb
+	return s.client
 }
 
 // await tries f until it succeeds. The wait between two tries is no

@@ -86,18 +86,12 @@ func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
 // none of them says.
 func (s *Sentinels) Master() *Server {
 	for _, sentinel := range s.Sentinels {
-		if sentinel.cmd == nil {
-			continue
-		}
-		rdb := sentinel.Client()
-		client := redis.NewSentinelClient(rdb.Options())
-		addr, err := client.GetMasterAddrByName(s.Nodes[0].t.Context(), MasterName).Result()
-		_, _ = client.Close(), rdb.Close()
-		if err != nil || len(addr) != 2 {
+		reply, err := sentinel.Client().Do(sentinel.t.Context(), "sentinel", "get-master-addr-by-name", MasterName).StringSlice()
+		if err != nil || len(reply) != 2 {
 			continue
 		}
 		for _, node := range s.Nodes {
-			if node.Addr == net.JoinHostPort(addr[0], addr[1]) {
+			if node.Addr == net.JoinHostPort(reply[0], reply[1]) {
 				return node
 			}
 		}
