@@ -114,7 +114,7 @@ func suite(t *testing.T, tree, pkg string) string {
 
 // copyTree copies what the tests of the core need.
 func copyTree(t *testing.T, to string) {
-	for _, name := range []string{"go.mod", "go.sum", "README.md", "lock", "quota", "tokencache", "e2e/redistest"} {
+	for _, name := range []string{"go.mod", "go.sum", "README.md", "lock", "quota", "tokencache", "e2e/redistest", "e2e/canary"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
