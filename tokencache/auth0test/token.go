@@ -1,9 +1,13 @@
 package auth0test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,6 +93,16 @@ func (s *Server) Issued() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.tokens)
+}
+
+// Tokens returns the tokens issued so far, in the order of their expiry, so that
+// a test can look for them where none may be.
+func (s *Server) Tokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.tokens), func(a, b string) int {
+		return cmp.Or(s.tokens[a].expires.Compare(s.tokens[b].expires), strings.Compare(a, b))
+	})
 }
 
 // tokenLength is about that of the access tokens that Auth0 issues, in bytes.
