@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -100,6 +101,23 @@ type Options struct {
 	// Trace is told what happens. Nil means nobody is.
 	Trace *Trace
 }
+
+// String returns what tells two caches apart, without the sealing keys.
+func (o Options) String() string {
+	return fmt.Sprintf("options of replica %q with prefix %q and %d sealing keys", o.Replica, cmp.Or(o.Prefix, DefaultPrefix), len(o.SealKeys))
+}
+
+// Format prints String, whatever the verb.
+func (o Options) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.String()) }
+
+// GoString returns String.
+func (o Options) GoString() string { return o.String() }
+
+// LogValue returns String.
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+// MarshalText returns String. It is what encoding/json and others write.
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Direct is the budget for token requests past Redis.
 type Direct struct {
