@@ -98,7 +98,7 @@ func openRecord(ring seal.Ring, key string, issued, expires int64, sealed []byte
 	if err := json.Unmarshal(plain, &r.body); err != nil {
 		return record{}, fmt.Errorf("%w: %w", seal.ErrDamaged, errors.New("not the JSON of a record"))
 	}
-	if !bearerCharset(r.body.Token) || r.body.TTL <= 0 || r.ttl() > maxLife || issued < 0 || expires <= 0 {
+	if !bearerCharset(r.body.Token) || r.body.Type != bearer || r.body.TTL <= 0 || r.body.TTL > maxLife.Milliseconds() || issued < 0 || expires <= 0 {
 		return record{}, fmt.Errorf("%w: an impossible record", seal.ErrDamaged)
 	}
 	return r, nil

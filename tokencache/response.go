@@ -19,6 +19,9 @@ const (
 
 	// maxTokenBytes bounds an access token.
 	maxTokenBytes = 32 << 10
+
+	// bearer is the only type of token there is, as it is sent.
+	bearer = "Bearer"
 )
 
 // A grant is what a good token response says (RFC 6749 section 5.1).
@@ -53,9 +56,9 @@ func parseGrant(data []byte, date time.Time) (grant, error) {
 	}
 	kind, _ := fields["token_type"].(string)
 	if kind == "" {
-		kind = "Bearer" // RFC 6749 wants it said, and some do not say it
+		kind = bearer // RFC 6749 wants it said, and some do not say it
 	}
-	if !strings.EqualFold(kind, "Bearer") {
+	if !strings.EqualFold(kind, bearer) {
 		return grant{}, errors.New("its token_type is not Bearer")
 	}
 	life, err := lifetime(fields["expires_in"], token, date)
@@ -68,7 +71,7 @@ func parseGrant(data []byte, date time.Time) (grant, error) {
 			fields[name], _ = number.Float64() // as golang.org/x/oauth2 has it
 		}
 	}
-	return grant{token: token, kind: "Bearer", life: life, extra: fields}, nil
+	return grant{token: token, kind: bearer, life: life, extra: fields}, nil
 }
 
 // lifetime returns how long a token lives from when it was asked for: what
