@@ -54,7 +54,13 @@ func redisError(err error) *RedisError {
 	if known, ok := errors.AsType[*RedisError](err); ok {
 		return known
 	}
-	return &RedisError{Kind: redisKind(err), Err: err}
+	kind := redisKind(err)
+	// A server that does not know a command repeats what came with it, and that
+	// may be a password.
+	if said, _, repeats := strings.Cut(err.Error(), ", with args beginning with"); repeats {
+		err = errors.New(said)
+	}
+	return &RedisError{Kind: kind, Err: err}
 }
 
 // redisError wraps an error of this cache's Redis client. One that knows the way
