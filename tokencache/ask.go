@@ -36,7 +36,7 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 	r := request{sent: c.cache.moment()}
 	r.answer = s.cred.request(sending, c.cache.rt)
 	received := time.Now()
-	r.verdict = classify(r.answer, s.scopes)
+	r.verdict = s.judge(r.answer)
 	r.account = account{attempt: attempt, received: received, direct: direct, answer: quota.Answer{
 		Outcome: r.verdict.outcome, Header: r.answer.header, Took: r.answer.took, Status: r.status(), Blocks: r.verdict.blocks,
 	}}
@@ -54,6 +54,16 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 	}
 	tell(c.cache, c.cache.opts.Trace.Requested, info)
 	return r
+}
+
+// judge decides what an answer means. A secret may read like a code of an error:
+// then it is not shown as one.
+func (s *Source) judge(a answer) verdict {
+	v := classify(a, s.scopes)
+	if s.cred.repeatedIn(v.code) {
+		v.code = ""
+	}
+	return v
 }
 
 // status is the result in a few words, for the journal.

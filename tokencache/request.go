@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -73,11 +74,25 @@ func (c Credentials) request(ctx context.Context, rt http.RoundTripper) answer {
 	}
 	// A transport that does not trace may have sent it.
 	a.sent = written.Load() || !traced.Load() || a.status != 0
-	if a.err != nil && c.repeatedIn(a.err.Error()) {
-		a.err = errors.New("an error that repeats the request, and is not shown")
+	// What is no HTTP is quoted by net/http in its errors, and may be what was
+	// sent, quoted once more.
+	if a.err != nil && (written.Load() && !wordless(a.err) || c.repeatedIn(a.err.Error())) {
+		a.err = errors.New("what came is no HTTP, and is not shown, as it may repeat the request")
 	}
+	maps.DeleteFunc(a.header, func(_ string, values []string) bool { return slices.ContainsFunc(values, c.repeatedIn) })
 	a.took = time.Since(start)
 	return a
+}
+
+// wordless reports whether an error is of a kind that has no word of the server's
+// in it: of the network, of TLS, of time.
+func wordless(err error) bool {
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &network) || errors.As(err, &certificate) || errors.As(err, &record) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // repeatedIn reports whether the secret is in text, in one of the ways in which it

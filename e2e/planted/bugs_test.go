@@ -71,7 +71,7 @@ var bugs = []bug{
 	{"a sealed token opens anywhere", "tokencache/internal/seal/seal.go", "data = append(data, part...)", "_ = part"},
 
 	// The token request.
-	{"an error shows what the server echoes", "tokencache/request.go", "if a.err != nil && c.repeatedIn(a.err.Error()) {", "if false {"},
+	{"an error shows what the server echoes", "tokencache/request.go", "if a.err != nil && (written.Load() && !wordless(a.err) || c.repeatedIn(a.err.Error())) {", "if false {"},
 	{"a token of negative life is believed", "tokencache/response.go", "if life < time.Second {", "if false {"},
 
 	// The lease.
