@@ -1,7 +1,6 @@
 package tokencache
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +141,7 @@ func (c Credentials) check(plainLoopback bool) error {
 // was asked for by name, and only if it is an address: a name can be anything.
 func checkURL(field, raw string, plainLoopback bool) error {
 	u, err := url.Parse(raw)
+	plain := err == nil && u.Scheme == "http" && plainLoopback && isLoopback(u.Host)
 	switch {
 	case raw == "":
 		return fmt.Errorf("%s is empty: set it to the token endpoint, such as https://TENANT.eu.auth0.com/oauth/token", field)
@@ -149,13 +149,14 @@ func checkURL(field, raw string, plainLoopback bool) error {
 		return fmt.Errorf("%s is not a URL: write it like https://TENANT.eu.auth0.com/oauth/token", field) // err shows the URL, which may hold a password
 	case u.User != nil:
 		return fmt.Errorf("%s has a user name or password in it: credentials have fields of their own", field)
-	case u.Scheme == "http" && plainLoopback && isLoopback(u.Host):
-	case u.Scheme != "https":
-		return fmt.Errorf("%s is %s: it must begin with https://, since the client secret and the token travel over it", field, u.Redacted())
+	case u.Scheme == "http" && u.Host != "" && !plain:
+		return fmt.Errorf("%s is %s://%s%s: it must begin with https://, since the client secret and the token travel over it", field, u.Scheme, u.Host, u.EscapedPath())
+	case u.Scheme != "https" && !plain: // it may be a secret that belongs elsewhere
+		return fmt.Errorf("%s is no https URL: it must begin with https://, as https://TENANT.eu.auth0.com/oauth/token does", field)
 	case u.Host == "":
 		return fmt.Errorf("%s has no host in it: write it like https://TENANT.eu.auth0.com/oauth/token", field)
 	case u.Fragment != "":
-		return fmt.Errorf("%s has a fragment (#%s): remove it", field, u.Fragment)
+		return fmt.Errorf("%s has a fragment, behind a #: remove it", field)
 	}
 	return nil
 }
@@ -215,5 +216,5 @@ func (c Credentials) GoString() string { return c.String() }
 // LogValue returns String.
 func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// MarshalJSON returns String, as a JSON string.
-func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
+// MarshalText returns String. It is what encoding/json and others write.
+func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
