@@ -44,9 +44,16 @@
 // It cannot revoke. A token that was rotated away stays valid at the API until it
 // expires, and a replica that is partitioned from Redis goes on using it.
 //
+// Whoever takes the token from one replica has what all have, and the API cannot
+// tell them apart: give those that shall not share that fate clients of their
+// own. The token and the client secret are in the memory of each replica, and so
+// in its core dumps.
+//
 // Whoever has the client secret, or a sealing key, and can read Redis, can read
 // the token. Whoever can write Redis can delete or hold back tokens, and put
 // back an older one that is still valid, but can neither read nor forge one.
+// What passes between a replica and Redis is no more than that, but for the
+// password of Redis: use TLS where others may listen.
 //
 // # The way of a token
 //
