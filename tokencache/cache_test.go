@@ -3,14 +3,9 @@ package tokencache
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -174,108 +169,6 @@ func TestJournalTellsAll(t *testing.T) {
 		for _, want := range []string{"early", "expiring"} {
 			if !why[want] {
 				f.t.Errorf("no request was made because it was %s: %v", want, why)
-			}
-		}
-	})
-}
-
-// Nothing that can be printed shows a secret: no type of ours, no error, no log,
-// no hook, nothing in Redis.
-func TestCanary(t *testing.T) {
-	const secret, key = "canary-client-secret-7f31", "canary-sealing-key-of-32-bytes!!"
-	var logs bytes.Buffer
-	var traced []any
-	var mu sync.Mutex
-	note := func(v any) { mu.Lock(); traced = append(traced, v); mu.Unlock() }
-	opts := Options{
-		SealKeys: [][]byte{[]byte(key)},
-		Logger:   slog.New(slog.NewJSONHandler(&lockedWriter{w: &logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Trace: &Trace{
-			Requested: func(i RequestedInfo) { note(i) }, Adopted: func(i AdoptedInfo) { note(i) },
-			Denied: func(i DeniedInfo) { note(i) }, Redis: func(err error) { note(fmt.Sprint(err)) },
-		},
-	}
-	story(t, &auth0test.Config{ClientSecret: secret, TTL: time.Hour, PerHour: 42, PerDay: 100}, opts, func(f *fleet) {
-		r := f.start(1)[0]
-		cred := f.credentials()
-		cred.ClientSecret = secret
-		s, err := r.cache.Source(cred)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		var tokens []string
-		var shown []any
-		get := func() {
-			if tok, err := s.Token(f.t.Context()); err != nil {
-				shown = append(shown, err)
-			} else {
-				tokens = append(tokens, tok.AccessToken)
-			}
-		}
-		echo := fmt.Sprintf(`{"error":"invalid_request","error_description":"you sent %s and %s","secret":"%s"}`, secret, "tok", secret)
-		get()
-		for _, fault := range []auth0test.Fault{
-			{Status: 400, Body: echo}, {Status: 401, Body: echo}, {Status: 403, Body: echo}, {Status: 429, Body: echo}, {Status: 500, Body: echo},
-			{Status: 200, Body: echo}, {Status: 200, Body: `{"access_token":"` + secret + ` ","expires_in":1}`},
-			{Status: 400, Body: `{"error":"` + secret + `"}`}, auth0test.Redirect(307, "https://evil.test/?s="+secret),
-		} {
-			f.tenant.Inject(1, fault)
-			err := s.Rotate(f.t.Context())
-			shown = append(shown, err)
-			for e := err; e != nil; e = errors.Unwrap(e) {
-				shown = append(shown, e)
-			}
-			if re, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-				shown = append(shown, re)
-			}
-			time.Sleep(2 * time.Hour)
-			get()
-		}
-		r.net.cut()
-		time.Sleep(2 * time.Hour)
-		get()
-		r.net.mend()
-		time.Sleep(time.Minute)
-		get()
-		status, err := s.Status(f.t.Context())
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		shown = append(shown, status, cred, &cred, s, r.cache, opts.Trace, struct{ C Credentials }{cred}, []Credentials{cred},
-			map[string]any{"s": s, "c": cred}, s.held.Load(), s.client, fmt.Errorf("wrapped: %w", &Error{Op: "token", Err: ErrSealKey}))
-		shown = append(shown, traced...)
-
-		var all bytes.Buffer
-		for _, v := range shown {
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-				switch v.(type) {
-				case *held, *client: // never leave the package; a debugger may look at them
-				default:
-					fmt.Fprintf(&all, verb+"\n", v)
-				}
-			}
-			if data, err := json.Marshal(v); err == nil {
-				all.Write(data)
-			}
-			slog.New(slog.NewTextHandler(&all, nil)).Info("x", "v", v)
-			slog.New(slog.NewJSONHandler(&all, nil)).Info("x", "v", v)
-		}
-		all.Write(logs.Bytes())
-		all.WriteString(f.m.Dump())
-		for _, key := range f.m.Keys() {
-			all.WriteString(key)
-		}
-		if len(tokens) < 5 || logs.Len() == 0 || len(traced) == 0 || len(shown) < 30 {
-			f.t.Fatalf("got %d tokens, %d bytes of log, %d traces, %d values: too little to prove anything", len(tokens), logs.Len(), len(traced), len(shown))
-		}
-		for name, canary := range map[string]string{"secret": secret, "sealing key": key, "token": tokens[0], "last token": tokens[len(tokens)-1]} {
-			for form, text := range map[string]string{
-				"raw": canary, "hex": hex.EncodeToString([]byte(canary)), "base64": base64.StdEncoding.EncodeToString([]byte(canary)),
-				"base64url": base64.RawURLEncoding.EncodeToString([]byte(canary)), "escaped": url.QueryEscape(canary),
-			} {
-				if i := strings.Index(all.String(), text); i >= 0 {
-					f.t.Errorf("the %s (%s) is shown: …%.200s…", name, form, all.String()[max(0, i-150):])
-				}
 			}
 		}
 	})

@@ -428,7 +428,7 @@ var faults = []fault{
 	{number: 53, name: "the endpoint hangs or trickles", story: answers(auth0test.Hang(), auth0test.Fault{Name: "trickle", Trickle: time.Second})},
 	{number: 54, name: "the connection is closed when the request is sent", story: answers(auth0test.Cut(), auth0test.LostAnswer(), auth0test.Fault{Name: "half a body", CutBody: true})},
 	{number: 55, name: "the endpoint redirects", story: func(t *testing.T) {
-		again(TestRedirectsOfTheTokenEndpoint)(t)
+		t.Run("all", again(redirectsAreErrors))
 		answers(auth0test.Redirect(301, "https://elsewhere.test/"), auth0test.Redirect(302, "https://elsewhere.test/"), auth0test.Redirect(303, "https://elsewhere.test/"),
 			auth0test.Redirect(307, "https://elsewhere.test/"), auth0test.Redirect(308, "https://elsewhere.test/"))(t)
 	}},

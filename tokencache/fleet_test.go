@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
@@ -35,6 +36,8 @@ type fleet struct {
 	m        *miniredis.Miniredis
 	tenant   *auth0test.Server
 	opts     Options
+	secret   string // the client's
+	password string // that of Redis
 	replicas []*replica
 }
 
@@ -48,13 +51,22 @@ type replica struct {
 	web    *door // to the token endpoint
 }
 
-// story runs a test in a bubble.
+// story runs a test in a bubble. Its secrets are canaries, each time new ones.
 func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := miniredis.NewMiniRedis()
 		m.ClockTTL(true)
-		f := &fleet{t: t, m: m, tenant: auth0test.NewPipeServer(cfg), opts: opts}
+		f := &fleet{t: t, m: m, opts: opts, secret: canary.New(), password: canary.New()}
+		m.RequireAuth(f.password)
+		var tenant auth0test.Config
+		if cfg != nil {
+			tenant = *cfg
+		}
+		if tenant.ClientSecret == "" {
+			tenant.ClientSecret = f.secret
+		}
+		f.secret, f.tenant = tenant.ClientSecret, auth0test.NewPipeServer(&tenant)
 		defer func() {
 			if t.Failed() {
 				t.Logf("the journal, the last first:\n%s", f.journal())
@@ -92,7 +104,7 @@ func (f *fleet) journal() string {
 }
 
 func (f *fleet) credentials() Credentials {
-	return Credentials{TokenURL: f.tenant.TokenURL(), ClientID: "test-client", ClientSecret: "test-secret", Audience: "api"}
+	return Credentials{TokenURL: f.tenant.TokenURL(), ClientID: "test-client", ClientSecret: f.secret, Audience: "api"}
 }
 
 // start adds n replicas.
@@ -108,7 +120,7 @@ func (f *fleet) boot(name string) *replica {
 	f.t.Helper()
 	r := &replica{name: name, net: &link{m: f.m}, web: &door{base: f.tenant.Transport()}}
 	r.rdb = redis.NewClient(&redis.Options{
-		Addr: "127.0.0.1:6379", Dialer: r.net.dial, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: 1,
+		Addr: "127.0.0.1:6379", Password: f.password, Dialer: r.net.dial, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: 1,
 		PoolSize: 4, PipelinePoolSize: -1, ConnMaxIdleTime: -1, DialerRetries: 1,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})

@@ -298,45 +298,6 @@ func redirect(to string) *http.Response {
 	return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {to}}, Body: http.NoBody}
 }
 
-func TestTransportRedirects(t *testing.T) {
-	for _, row := range []struct {
-		name string
-		hops []string
-		with []bool
-	}{
-		{"the same host", []string{"https://api.test/a", "https://api.test/b"}, []bool{true, true}},
-		{"the same host, its port named", []string{"https://api.test/a", "https://API.test:443/b"}, []bool{true, true}},
-		{"another host", []string{"https://api.test/a", "https://evil.test/b"}, []bool{true, false}},
-		{"another port", []string{"https://api.test/a", "https://api.test:8443/b"}, []bool{true, false}},
-		{"a subdomain", []string{"https://api.test/a", "https://x.api.test/b"}, []bool{true, false}},
-		{"in clear", []string{"https://api.test/a", "http://api.test/b"}, []bool{true, false}},
-		{"away and back", []string{"https://api.test/a", "https://evil.test/b", "https://api.test/c"}, []bool{true, false, false}},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			story(t, nil, Options{}, func(f *fleet) {
-				base := &recorder{answers: make(map[string]*http.Response)}
-				for i := range row.hops[1:] {
-					base.answers[row.hops[i]] = redirect(row.hops[i+1])
-				}
-				client := &http.Client{Transport: f.start(1)[0].source.Transport(base)}
-				resp, err := client.Get(row.hops[0])
-				if err != nil {
-					f.t.Fatal(err)
-				}
-				resp.Body.Close()
-				if len(base.seen) != len(row.hops) {
-					f.t.Fatalf("got %d requests, want %d", len(base.seen), len(row.hops))
-				}
-				for i, req := range base.seen {
-					if got := req.Header.Get("Authorization") != ""; got != row.with[i] {
-						f.t.Errorf("%s: with the token: %v, want %v", req.URL, got, row.with[i])
-					}
-				}
-			})
-		})
-	}
-}
-
 // A closing body tells that it was closed, as RoundTrip must do also when it
 // fails.
 type closingBody struct {
@@ -345,48 +306,6 @@ type closingBody struct {
 }
 
 func (b *closingBody) Close() error { b.closed.Store(true); return nil }
-
-func TestTransportRefuses(t *testing.T) {
-	for _, row := range []struct {
-		name, url string
-		loopback  bool
-		want      string
-	}{
-		{"plain http", "http://api.test/a", false, "over https only"},
-		{"plain http to loopback, not asked for", "http://127.0.0.1/a", false, "over https only"},
-		{"plain http to loopback, asked for", "http://127.0.0.1:8080/a", true, ""},
-		{"plain http to IPv6 loopback, asked for", "http://[::1]:8080/a", true, ""},
-		{"a name that looks like loopback", "http://127.0.0.1.nip.io/a", true, "over https only"},
-		{"localhost is a name", "http://localhost/a", true, "over https only"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			story(t, nil, Options{InsecureLoopback: row.loopback}, func(f *fleet) {
-				base := &recorder{}
-				rt := f.start(1)[0].source.Transport(base)
-				body := &closingBody{Reader: strings.NewReader("x")}
-				req, err := http.NewRequestWithContext(f.t.Context(), "POST", row.url, body)
-				if err != nil {
-					f.t.Fatal(err)
-				}
-				req.Header.Set("X-Mine", "1")
-				before := req.Header.Clone()
-				_, err = rt.RoundTrip(req)
-				if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
-					f.t.Errorf("got %v, want %q", err, row.want)
-				}
-				if row.want != "" && len(base.seen) != 0 {
-					f.t.Error("the request was sent")
-				}
-				if !body.closed.Load() {
-					f.t.Error("the body was not closed")
-				}
-				if len(req.Header) != len(before) {
-					f.t.Errorf("the request was changed: %v", req.Header)
-				}
-			})
-		})
-	}
-}
 
 // Without a token nothing is sent, and the caller hears why.
 func TestTransportWithoutToken(t *testing.T) {

