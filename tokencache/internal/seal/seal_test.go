@@ -2,9 +2,13 @@ package seal
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+
+	"github.com/fleettoken/fleettoken/e2e/canary"
 )
 
 func key(t testing.TB, fill byte) Key {
@@ -86,41 +90,118 @@ func TestKeysDiffer(t *testing.T) {
 	}
 }
 
-func TestNoncesAreNotReused(t *testing.T) {
+// TestThreat tells what comes of some threats; their numbers are those of
+// TestThreat in tokencache.
+func TestThreat(t *testing.T) {
+	t.Run("S03 a secret in what is printed", keysCannotBePrinted)
+	t.Run("S05 a nonce used twice", noncesAreNotReused)
+	t.Run("S06 a key that is tried out", keysAreNotTried)
+}
+
+// Nonces are random, so a key is good for 2^32 of them: at one a second, for
+// longer than a century.
+func noncesAreNotReused(t *testing.T) {
 	ring := Ring{key(t, 1)}
-	seen := make(map[string]bool)
-	for range 10000 {
-		nonce := string(ring.Seal(nil)[1+idSize : 1+idSize+12])
-		if seen[nonce] {
-			t.Fatal("a nonce was used twice")
-		}
-		seen[nonce] = true
+	n := 1000000
+	if testing.Short() {
+		n = 10000
+	}
+	seen := make(map[[12]byte]struct{}, n)
+	for range n {
+		seen[[12]byte(ring.Seal(nil)[1+idSize:])] = struct{}{}
+	}
+	if len(seen) != n {
+		t.Errorf("%d nonces of %d were used twice", n-len(seen), n)
 	}
 }
 
-func TestKeysCannotBePrinted(t *testing.T) {
-	secret := "a-canary-of-thirty-two-bytes-123"
+// A watched cipher counts how often it is asked to open.
+type watched struct {
+	cipher.AEAD
+	opened int
+}
+
+func (w *watched) Open(dst, nonce, ciphertext, data []byte) ([]byte, error) {
+	w.opened++
+	return w.AEAD.Open(dst, nonce, ciphertext, data)
+}
+
+// The key is chosen by its id. No other one is tried, and one that has the id of
+// another opens nothing that the other has sealed: the id is sealed, too.
+func keysAreNotTried(t *testing.T) {
+	a, b := key(t, 1), key(t, 2)
+	sealed := Ring{a}.Seal([]byte("token"), "t1")
+	spy := &watched{AEAD: b.aead}
+	b.aead = spy
+	if _, err := (Ring{b}).Open(sealed, "t1"); !errors.Is(err, ErrUnknownKey) || spy.opened != 0 {
+		t.Errorf("a key of another id: got %v, and it was tried %d times", err, spy.opened)
+	}
+	if got, err := (Ring{b, a}).Open(sealed, "t1"); err != nil || string(got) != "token" || spy.opened != 0 {
+		t.Errorf("beside the right one: got %q, %v, and it was tried %d times", got, err, spy.opened)
+	}
+	for i := range idSize { // somebody changes the id
+		spoiled := bytes.Clone(sealed)
+		spoiled[1+i] ^= 1
+		if _, err := (Ring{b, a}).Open(spoiled, "t1"); !errors.Is(err, ErrUnknownKey) || spy.opened != 0 {
+			t.Errorf("with byte %d of its id changed: got %v, and a key was tried %d times", i, err, spy.opened)
+		}
+	}
+	renamed := append(append([]byte{version}, b.id[:]...), sealed[1+idSize:]...)
+	if _, err := (Ring{b, a}).Open(renamed, "t1"); !errors.Is(err, ErrDamaged) || spy.opened != 1 {
+		t.Errorf("under the id of another key: got %v, and that was tried %d times", err, spy.opened)
+	}
+	twin := Key{id: a.id, aead: b.aead} // two keys with one id
+	if got, err := (Ring{twin}).Open(sealed, "t1"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a key that has the same id: got %q, %v", got, err)
+	}
+	same := Key{id: b.id, aead: a.aead} // one key with two ids
+	if got, err := (Ring{same}).Open(renamed, "t1"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("the right key under another id: got %q, %v", got, err)
+	}
+}
+
+func keysCannotBePrinted(t *testing.T) {
+	secret := canary.New()[:KeySize]
 	k, err := New([]byte(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		text := fmt.Sprintf(verb, k) + fmt.Sprintf(verb, Ring{k})
-		if bytes.Contains([]byte(text), []byte("canary")) || bytes.Contains([]byte(text), fmt.Appendf(nil, "%x", secret)) {
-			t.Errorf("%s shows the key: %s", verb, text)
+		for _, v := range []any{k, &k, Ring{k}, struct{ K Key }{k}} {
+			canary.Check(t, verb, canary.In(fmt.Sprintf(verb, v)), canary.Of("sealing key", secret))
 		}
 	}
 }
 
+// Nothing opens but what was sealed, and that only where it was.
 func FuzzOpen(f *testing.F) {
-	ring := Ring{key(f, 1)}
-	f.Add(ring.Seal([]byte("token"), "t1"))
-	f.Add([]byte{version})
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, sealed []byte) {
-		plaintext, err := ring.Open(sealed, "t2")
-		if err == nil {
-			t.Errorf("Open(%x) somewhere else: got %q", sealed, plaintext)
+	a, b := key(f, 1), key(f, 2)
+	sealed := Ring{a}.Seal([]byte("token"), "t1")
+	f.Add(sealed, []byte("token"), "t1", "t2")
+	f.Add([]byte{version}, []byte{}, "", "")
+	f.Add([]byte{}, []byte("token"), "t1", "")
+	f.Fuzz(func(t *testing.T, value, plain []byte, place, other string) {
+		if got, err := (Ring{b, a}).Open(value, place, other); err == nil || !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnknownKey) {
+			t.Errorf("Open(%x): got %q, %v", value, got, err)
+		}
+		sealed := Ring{a}.Seal(plain, place, other)
+		if got, err := (Ring{b, a}).Open(sealed, place, other); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("%q sealed for %q: got %q, %v", plain, place, got, err)
+		}
+		for _, elsewhere := range [][]string{{place}, {place + other}, {other, place}, {place, other, ""}, {place + "x", other}} {
+			if slices.Equal(elsewhere, []string{place, other}) {
+				continue
+			}
+			if got, err := (Ring{a}).Open(sealed, elsewhere...); err == nil {
+				t.Errorf("sealed for %q, opened at %q: %q", []string{place, other}, elsewhere, got)
+			}
+		}
+		if len(value) > 0 { // spoilt somewhere
+			at := int(value[0]) % len(sealed)
+			sealed[at] ^= 1 << (len(value) % 8)
+			if got, err := (Ring{b, a}).Open(sealed, place, other); err == nil {
+				t.Errorf("byte %d spoilt: got %q", at, got)
+			}
 		}
 	})
 }
