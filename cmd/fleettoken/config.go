@@ -88,6 +88,10 @@ func (a *app) redisOptions(s settings, problems *problems) *redis.UniversalOptio
 		return nil
 	}
 	a.hide(options.Password, options.SentinelPassword)
+	if options.TLSConfig == nil && redisurl.HasSecret(address) && !redisurl.Local(options.Addrs) {
+		a.say("%s: the password of Redis passes the network in clear, for all to see who are on its way", setting)
+		a.hint("if this Redis speaks TLS, write rediss in place of redis in %s", setting)
+	}
 	trusted, err := roots(settingPrefix+"REDIS_CA_FILE", s.RedisCAFile)
 	switch {
 	case err != nil:

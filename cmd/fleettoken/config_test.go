@@ -120,7 +120,7 @@ func TestParseSealKey(t *testing.T) {
 
 // What others repeat in their errors is not said either.
 func TestSecretsAreNotSaid(t *testing.T) {
-	a, stderr := newTestApp(map[string]string{"FLEETTOKEN_REDIS_URL": "redis://:hunter2@h"})
+	a, stderr := newTestApp(map[string]string{"FLEETTOKEN_REDIS_URL": "redis://:hunter2@127.0.0.1"})
 	if _, err := a.config(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -54,4 +55,19 @@ func address(raw, port string) (string, error) {
 		return "", errors.New("the port is not a number from 1 to 65535")
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// Local reports whether all addresses are of this machine: loopback addresses,
+// localhost, and sockets.
+func Local(addrs []string) bool {
+	for _, addr := range addrs {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil || host == "localhost" {
+			continue // without a port it is the path of a socket
+		}
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+			return false
+		}
+	}
+	return true
 }
