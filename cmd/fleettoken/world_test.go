@@ -1,8 +1,12 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,18 +19,51 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
 // The secrets of the scripts. None of them may be in any output.
-const (
-	secretCanary  = "client-secret-canary"
-	wrongCanary   = "wrong-secret-canary"
-	redisCanary   = "redis-password-canary"
-	sealKeyCanary = "c2VhbC1rZXktY2FuYXJ5LXNlYWwta2V5LWNhbmFyeSE="                     // 32 bytes
-	otherCanary   = "7365616c2d6b65792d63616e6172792d32303030303030303030303030303030" // 32 bytes
-	shortCanary   = "c2VhbC1rZXktY2FuYXJ5"                                             // fewer
+var (
+	secretCanary  = canary.New()
+	wrongCanary   = canary.New()
+	redisCanary   = canary.New()
+	sealKeyCanary = base64.StdEncoding.EncodeToString([]byte(canary.New())[:sealKeySize])
+	otherCanary   = hex.EncodeToString([]byte(canary.New())[:sealKeySize])
+	shortCanary   = base64.StdEncoding.EncodeToString([]byte(canary.New())[:15])
 )
+
+// secrets are all of them, and the tokens that were issued.
+func secrets(tenant *auth0test.Server) []canary.Secret {
+	known := []canary.Secret{
+		canary.Of("client secret", secretCanary), canary.Of("wrong secret", wrongCanary), canary.Of("password of Redis", redisCanary),
+		canary.Of("short key", shortCanary), canary.Of("text in a file of keys", noKey),
+	}
+	for _, line := range []string{sealKeyCanary, otherCanary} {
+		key, err := parseSealKey(line)
+		if err != nil {
+			panic(err)
+		}
+		known = append(known, canary.Of("sealing key", string(key)))
+	}
+	return append(known, tokens(tenant)...)
+}
+
+func tokens(tenant *auth0test.Server) []canary.Secret {
+	var issued []canary.Secret
+	for _, token := range tenant.Tokens() {
+		issued = append(issued, canary.Of("token", token))
+	}
+	return issued
+}
+
+// inURL returns a password as it is in the address of a Redis.
+func inURL(password string) string {
+	return strings.TrimPrefix(url.UserPassword("", password).String(), ":")
+}
+
+// noKey is a line in a file of keys that is none.
+const noKey = "no key at all"
 
 // outputDir is the environment variable that says where to write down output.
 const outputDir = "TEST_OUTPUT_DIR"
@@ -50,7 +87,7 @@ func newWorld(env *testscript.Env, t *testing.T) error {
 	files := map[string]string{
 		"ca.pem": string(tenant.CAPEM()), "secret.txt": secretCanary, "newline.txt": secretCanary + "\n", "blank.txt": " " + secretCanary, "wrong.txt": wrongCanary,
 		"keys.txt": "# of this year\n" + sealKeyCanary + "\n\n" + otherCanary + "\n", "otherkeys.txt": otherCanary,
-		"shortkeys.txt": sealKeyCanary + "\n" + shortCanary + "\nno key at all\n",
+		"shortkeys.txt": sealKeyCanary + "\n" + shortCanary + "\n" + noKey + "\n",
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(text), 0o600); err != nil {
@@ -58,7 +95,7 @@ func newWorld(env *testscript.Env, t *testing.T) error {
 		}
 	}
 	output := t.TempDir()
-	env.Defer(func() { checkOutput(t, output) })
+	env.Defer(func() { checkOutput(t, output, tenant) })
 	free, err := freeAddress()
 	if err != nil {
 		return err
@@ -68,15 +105,16 @@ func newWorld(env *testscript.Env, t *testing.T) error {
 		"GORACE":                   "atexit_sleep_ms=0", // or the race detector sleeps a second at the end of each process
 		"FREE_ADDRESS":             free,
 		"REDIS_ADDRESS":            rdb.Addr(),
-		"REDIS_PASSWORD":           redisCanary,
+		"REDIS_PASSWORD":           inURL(redisCanary),
 		"SECRET":                   secretCanary,
 		"WRONG_SECRET":             wrongCanary,
+		"WRONG_PASSWORD":           inURL(wrongCanary),
 		"FLEETTOKEN_TOKEN_URL":     tenant.TokenURL(),
 		"FLEETTOKEN_CLIENT_ID":     "client-0001",
 		"FLEETTOKEN_CLIENT_SECRET": secretCanary,
 		"FLEETTOKEN_AUDIENCE":      "https://api.example",
 		"FLEETTOKEN_CA_FILE":       "ca.pem",
-		"FLEETTOKEN_REDIS_URL":     "redis://:" + redisCanary + "@" + rdb.Addr(),
+		"FLEETTOKEN_REDIS_URL":     "redis://:" + inURL(redisCanary) + "@" + rdb.Addr(),
 		"FLEETTOKEN_REPLICA":       "tester",
 	} {
 		env.Setenv(name, value)
@@ -96,9 +134,9 @@ func freeAddress() (string, error) {
 // checkOutput reads all that the command has written in a script: nothing may
 // hold a secret, only the command token may print one, and what is said to
 // people is said in one voice.
-func checkOutput(t *testing.T, dir string) {
-	secrets := []string{secretCanary, wrongCanary, redisCanary, sealKeyCanary, otherCanary, shortCanary, "no key at all"}
-	token := regexp.MustCompile(`\.token-\d+-`) // in every token of auth0test
+func checkOutput(t *testing.T, dir string, tenant *auth0test.Server) {
+	hidden, issued := secrets(tenant), len(tokens(tenant))
+	token := regexp.MustCompile(`\.token-\d+-`) // in every token of auth0test, also of other servers
 	voice := regexp.MustCompile(`^((fleettoken|hint): \S.*[^.\s]\n)*$`)
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -110,14 +148,13 @@ func checkOutput(t *testing.T, dir string) {
 			t.Error(err)
 		}
 		text := string(data)
-		for _, secret := range secrets {
-			if strings.Contains(text, secret) {
-				t.Errorf("%s holds the secret %q:\n%s", file.Name(), secret, text)
-			}
-		}
-		if token.MatchString(text) && !strings.HasSuffix(file.Name(), ".token.stdout") {
+		here := hidden
+		if strings.HasSuffix(file.Name(), ".token.stdout") {
+			here = hidden[:len(hidden)-issued]
+		} else if token.MatchString(text) {
 			t.Errorf("%s holds a token:\n%s", file.Name(), text)
 		}
+		canary.Check(t, file.Name(), canary.In(text), here...)
 		if strings.Contains(text, "Credentials.") || strings.Contains(text, "Options.") {
 			t.Errorf("%s names fields of the library in place of settings:\n%s", file.Name(), text)
 		}
@@ -140,7 +177,7 @@ func injectCommand(ts *testscript.TestScript, _ bool, args []string) {
 		"hang":      auth0test.Hang(),
 		"malformed": auth0test.Field("access_token", `""`),
 		"html":      {Status: 200, Body: "<html>welcome</html>"},
-		"echo":      {Status: 400, Body: `{"error":"invalid_request","error_description":"` + secretCanary + `"}`},
+		"echo":      {Status: 400, Body: fmt.Sprintf(`{"error":"invalid_request","error_description":%q}`, secretCanary)},
 		"down":      auth0test.Status(503),
 		"quota":     auth0test.QuotaExceeded(time.Hour),
 	}
