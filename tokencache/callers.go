@@ -53,7 +53,16 @@ func (s *Source) obtain(ctx context.Context) (*held, error) {
 
 // replaced waits until s holds another token than h, which is unwanted.
 func (s *Source) replaced(ctx context.Context, h *held) error {
-	return s.wait(ctx, func() (bool, *failure) { return !h.same(s.held.Load()), s.refusal })
+	return s.wait(ctx, func() (bool, *failure) { return !h.same(s.held.Load()), s.trouble() })
+}
+
+// trouble is what keeps the token from being replaced: what refuses another one
+// or, as it has expired meanwhile, what keeps the fleet from having any.
+func (s *Source) trouble() *failure {
+	if s.refusal == nil && s.valid() == nil {
+		return s.failure
+	}
+	return s.refusal
 }
 
 // A failure answers all callers until a moment, when the next attempt is due.

@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -323,4 +326,49 @@ func TestTransportWithoutToken(t *testing.T) {
 			f.t.Errorf("got %d requests, body closed: %v, want none, and the body closed", len(base.seen), body.closed.Load())
 		}
 	})
+}
+
+// The API refuses a token in its last second, and the request for another one
+// fails when it has expired. Whoever waits for that is told so, and does not ask
+// for it again at once, all the while.
+func TestRejectWhileTheTokenExpires(t *testing.T) {
+	for name, fails := range map[string]func(f *fleet){
+		"the endpoint": func(f *fleet) {
+			f.tenant.Inject(-1, auth0test.Fault{Name: "late", Status: http.StatusServiceUnavailable, Latency: 3 * time.Second})
+		},
+		"Redis": func(f *fleet) {
+			for _, r := range f.replicas {
+				r.net.set(func() { r.net.delay = 2 * time.Second })
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Minute}, Options{MaxWait: time.Hour}, func(f *fleet) {
+				r := f.start(1)[0]
+				old, err := r.source.Token(f.t.Context())
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				commands := 0
+				r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+					commands++
+					return next(ctx, cmd)
+				}))
+				h := r.source.held.Load()
+				r.source.client.mu.Lock()
+				r.source.rest() // it would have been renewed long before
+				r.source.client.mu.Unlock()
+				time.Sleep(h.plan.expire - time.Second)
+				fails(f)
+				ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Minute)
+				defer cancel()
+				if err := r.source.Reject(ctx, old); err == nil {
+					f.t.Error("got no error, and there is no other token")
+				}
+				if commands > 2000 {
+					f.t.Errorf("got %d Redis commands in ten minutes of waiting", commands)
+				}
+			})
+		})
+	}
 }

@@ -171,7 +171,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 			return s.fail("rotate", err)
 		}
 	}
-	if err := s.wait(ctx, func() (bool, *failure) { return s.held.Load().shared.Load(), s.refusal }); err != nil {
+	if err := s.wait(ctx, func() (bool, *failure) { return s.held.Load().shared.Load(), s.trouble() }); err != nil {
 		return s.fail("rotate", err)
 	}
 	if r := s.held.Load().record; !r.body.Forced {

@@ -52,6 +52,7 @@ var bugs = []bug{
 	{"a caller's context is not heeded", "tokencache/callers.go", "case <-ctx.Done():\n\t\t\terr", "case <-context.Background().Done():\n\t\t\terr"},
 	{"a caller waits for what comes too late", "tokencache/callers.go", "return f.final || f.until.After(limit) || f.hope.After(limit)", "return false"},
 	{"a token is replaced whoever refused it", "tokencache/callers.go", "h.token.AccessToken != tok.AccessToken", "false"},
+	{"who waits for another token does not hear that there is none", "tokencache/callers.go", "if s.refusal == nil && s.valid() == nil {", "if false {"},
 	{"nobody is told of a new token", "tokencache/needs.go", "close(s.change)\n", ""},
 	{"the token follows a redirect anywhere", "tokencache/transport.go", "if origin(previous.URL) != origin(hop.URL) {", "if false {"},
 	{"the token travels in clear", "tokencache/transport.go", `if u.Scheme == "https" ||`, "if true ||"},
