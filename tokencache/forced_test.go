@@ -180,8 +180,24 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// A token from before a rotation does not come back, by no way.
+// A token from before a rotation does not come back, by no way; nor does one that
+// the API has refused.
 func TestRotatedTokenDoesNotComeBack(t *testing.T) {
+	t.Run("rotate", func(t *testing.T) {
+		doesNotComeBack(t, func(ctx context.Context, s *Source) error { return s.Rotate(ctx) })
+	})
+	t.Run("reject", func(t *testing.T) {
+		doesNotComeBack(t, func(ctx context.Context, s *Source) error {
+			tok, err := s.Token(ctx)
+			if err != nil {
+				return err
+			}
+			return s.Reject(ctx, tok)
+		})
+	})
+}
+
+func doesNotComeBack(t *testing.T, replace func(ctx context.Context, s *Source) error) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		f.together(f.start(3))
 		synctest.Wait()
@@ -189,7 +205,7 @@ func TestRotatedTokenDoesNotComeBack(t *testing.T) {
 		key := f.replicas[0].source.key
 		issued, expires, sealed := f.m.HGet(key, "issued"), f.m.HGet(key, "expires"), f.m.HGet(key, "sealed")
 		time.Sleep(time.Minute)
-		if err := f.replicas[1].source.Rotate(f.t.Context()); err != nil {
+		if err := replace(f.t.Context(), f.replicas[1].source); err != nil {
 			f.t.Fatal(err)
 		}
 		synctest.Wait()

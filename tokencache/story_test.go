@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
@@ -204,6 +206,33 @@ func TestLostWakeUp(t *testing.T) {
 		<-done
 		if slow > 13*time.Second {
 			t.Errorf("the slowest waited %v, want to notice within a few seconds", slow)
+		}
+		f.want(1)
+	})
+}
+
+// A replica sees neither a token nor a lease. Before it gets the lease, another
+// one has had it, and a token. So it has to look again.
+func TestLookUnderTheLease(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		replicas := f.start(2)
+		first, second := replicas[0], replicas[1]
+		seen := 0
+		second.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+			err := next(ctx, cmd)
+			if cmd.Name() == "exists" {
+				if seen++; seen == 2 { // the last time before it tries for the lease
+					f.token(first)
+					for f.m.Exists(first.source.client.names.Lock) {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			}
+			return err
+		}))
+		f.token(second)
+		if seen != 2 {
+			f.t.Errorf("the second replica asked %d times what is there, want twice", seen)
 		}
 		f.want(1)
 	})

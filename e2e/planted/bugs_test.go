@@ -30,7 +30,7 @@ var bugs = []bug{
 	{"damage is repaired at the price of a need", "tokencache/renew.go", `priority, why = quota.Forced, "damaged"`, `why = "damaged"`},
 	{"a record from before a forced renewal is adopted", "tokencache/store.go", "case i < v.floor:", "case false:"},
 	{"a record may be a thousand years ahead", "tokencache/store.go", "case x-v.now > maxLife.Milliseconds():", "case false:"},
-	{"an error of Redis makes no pause", "tokencache/outage.go", "s.endure(err, backoff(n, time.Second, 20*time.Second, luck))", "s.endure(err, time.Millisecond)"},
+	{"an error of Redis makes no pause", "tokencache/outage.go", "s.endure(err, backoff(n, time.Second, min(20*time.Second, max(left/4, 100*time.Millisecond)), luck))", "_ = left\n\t\t\ts.endure(err, time.Millisecond)"},
 	{"the budget past Redis is not counted", "tokencache/outage.go", "o.direct = append(o.direct, now)", "_ = now"},
 	{"what Redis could not be told is forgotten", "tokencache/outage.go", "c.accounts = append(c.accounts, accounts...)", ""},
 	{"Redis is back as soon as it can be read", "tokencache/renew.go", "c.catchUp(ctx)\n\tvar todo", "c.catchUp(ctx)\n\tc.back()\n\tvar todo"},
