@@ -182,7 +182,7 @@ func (w *wire) next(p []byte) (int, error) {
 			w.kept = w.kept[n:]
 			w.mu.Unlock()
 			return n, nil
-		case !frozen && w.err != nil:
+		case w.err != nil && (!frozen || w.err == net.ErrClosed): // whoever closed it knows at once
 			defer w.mu.Unlock()
 			return 0, w.err
 		}
