@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,8 +21,7 @@ import (
 // TestFault has the faults that need real servers; see TestFault in package
 // tokencache for the others. The numbers are the same.
 func TestFault(t *testing.T) {
-	t.Run("05 no processor is left", func(t *testing.T) {
-		t.Parallel()
+	t.Run("05 no processor is left", func(t *testing.T) { // and so not beside others
 		g := newGuard(t, 5, &redis.UniversalOptions{Addrs: []string{redistest.Start(t).Addr}})
 		var idle atomic.Bool
 		var turns atomic.Int64
@@ -39,6 +37,8 @@ func TestFault(t *testing.T) {
 		idle.Store(true)
 		g.extra(0)
 	})
+
+	t.Parallel() // from here on, with the other tests that wait
 
 	t.Run("20 21 half the fleet is cut off", func(t *testing.T) {
 		t.Parallel()
@@ -213,9 +213,7 @@ func TestFault(t *testing.T) {
 		g := newGuard(t, 10, &redis.UniversalOptions{Addrs: c.Addrs()})
 		g.first()
 		idle := g.join() // nothing but an operator makes it ask Redis
-		if _, err := idle.Status(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		g.insist("a status", func() error { _, err := idle.Status(t.Context()); return err })
 		owner(t, c).Kill()
 		g.renewed(2)
 		g.served()
@@ -392,10 +390,7 @@ func grantTwice(t *testing.T) {
 	})
 	first := g.join() // without callers; the others have them
 	g.first()
-	refused, err := first.Token(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	refused := g.tokenOf(first)
 
 	// With a password that their master does not know, they cannot come back.
 	master, replicas := s.Nodes[0].Client(), []*redis.Client{s.Nodes[1].Client(), s.Nodes[2].Client()}
@@ -425,20 +420,14 @@ func grantTwice(t *testing.T) {
 		set(t, rdb, "masterauth", "")
 	}
 	second := g.sources[0]
-	g.until("a lease of the second one", func() bool {
-		err := second.Reject(t.Context(), refused)
-		if err != nil && !errors.Is(err, tokencache.ErrRedis) {
-			t.Fatal(err)
-		}
-		return err == nil
-	})
+	g.insist("a lease of the second one", func() error { return second.Reject(t.Context(), refused) })
 	ledger := g.tenant.Requests()
 	if len(ledger) != 3 {
 		t.Fatalf("got %d token requests, want the first token, and one of each holder of the lease", len(ledger))
 	}
-	newer, err := second.Token(t.Context())
-	if err != nil || newer.AccessToken == refused.AccessToken {
-		t.Fatalf("the second one has no other token: %v", err)
+	newer := g.tokenOf(second)
+	if newer.AccessToken == refused.AccessToken {
+		t.Fatal("the second one has no other token")
 	}
 	answer()
 	if err := <-rejected; err != nil {
@@ -448,9 +437,7 @@ func grantTwice(t *testing.T) {
 	// Both have asked, and the newer token is the fleet's. Those who hold the
 	// one of before hear of it when the API refuses it to them, too.
 	for _, source := range g.sources {
-		if err := source.Reject(t.Context(), refused); err != nil {
-			t.Errorf("a replica that holds the refused token: %v", err)
-		}
+		g.insist("another token for one that holds the refused one", func() error { return source.Reject(t.Context(), refused) })
 	}
 	g.until("the newer token for all", func() bool {
 		for _, source := range g.sources {

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		chosen := false
 		flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 		if !chosen {
-			_ = flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0))))
+			_ = flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0))))
 		}
 		dir, err := os.MkdirTemp("", "fleettoken-e2e-")
 		if err != nil {

@@ -49,12 +49,8 @@ func privilege(t *testing.T) {
 	g.first()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := g.sources[0].Rotate(ctx); err != nil {
-		t.Errorf("Rotate: %v", err)
-	}
-	if _, err := g.sources[1].Status(ctx); err != nil {
-		t.Errorf("Status: %v", err)
-	}
+	g.insist("a rotation", func() error { return g.sources[0].Rotate(ctx) })
+	g.insist("a status", func() error { _, err := g.sources[1].Status(ctx); return err })
 	g.renewed(1)
 	nothingRefused(t, server)
 	g.rest()
@@ -204,23 +200,13 @@ func leastOf(t *testing.T, opts *redis.UniversalOptions, fault func(g *guard)) {
 
 	// A token that nobody would look for within the test's patience.
 	g.tenant.Update(func(c *auth0test.Config) { c.TTL = time.Hour })
-	if err := g.sources[0].Rotate(ctx); err != nil {
-		t.Errorf("Rotate: %v", err)
-	}
-	news, err := g.sources[0].Token(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if held := g.agreed(); held != news.AccessToken {
+	g.insist("a rotation", func() error { return g.sources[0].Rotate(ctx) })
+	if news := g.tokenOf(g.sources[0]); g.agreed() != news.AccessToken {
 		t.Error("the news of the rotated token have not come to all")
 	}
 	g.tenant.Update(func(c *auth0test.Config) { c.TTL = g.life })
-	if err := g.sources[1].Rotate(ctx); err != nil {
-		t.Errorf("Rotate: %v", err)
-	}
-	if _, err := g.sources[2].Status(ctx); err != nil {
-		t.Errorf("Status: %v", err)
-	}
+	g.insist("a rotation", func() error { return g.sources[1].Rotate(ctx) })
+	g.insist("a status", func() error { _, err := g.sources[2].Status(ctx); return err })
 	g.renewed(1)
 	fault(g)
 	g.renewed(1)
