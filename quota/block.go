@@ -3,7 +3,6 @@ package quota
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -80,14 +79,14 @@ func (b Block) Backoff(n int) time.Duration {
 	if b.Wait > 0 {
 		return min(b.Wait, MaxWait)
 	}
-	wait := b.Base
+	wait, limit := b.Base, min(b.Cap, MaxWait)
 	for range n - 1 {
-		if wait >= b.Cap {
+		if wait >= limit {
 			break
 		}
 		wait *= 2
 	}
-	return min(wait, b.Cap, MaxWait)
+	return min(wait, limit)
 }
 
 // Blocked is a block that is on.
@@ -107,17 +106,22 @@ func BlockField(scope Scope) string { return "b:" + string(scope) }
 // ParseBlock is described with [BlockField]. It returns false if there is no
 // block, or none any more.
 func ParseBlock(scope Scope, value string, now int64) (Blocked, bool) {
-	fields := strings.Fields(value)
-	if len(fields) != 4 {
+	// As load_block in the scripts has it, to the letter.
+	fields := strings.Split(value, " ")
+	if len(fields) != 4 || fields[3] == "" || strings.ContainsAny(fields[3], "\t\n\v\f\r") {
 		return Blocked{}, false
 	}
-	end, err1 := strconv.ParseInt(fields[0], 10, 64)
-	count, err2 := strconv.Atoi(fields[2])
+	for _, number := range fields[:3] {
+		if number == "" || len(number) > 15 || strings.Trim(number, "0123456789") != "" {
+			return Blocked{}, false
+		}
+	}
+	n, err := integers(fields[:3]...)
 	// Compared as numbers of milliseconds: a hostile end may be any number.
-	if err1 != nil || err2 != nil || end <= now || end-now > (MaxWait+maxJitter).Milliseconds() || end < 0 {
+	if err != nil || n[0] <= now || n[0]-now > (MaxWait+maxJitter).Milliseconds() || n[2] > 1e6 {
 		return Blocked{}, false
 	}
-	return Blocked{scope, Reason(fields[3]), time.Duration(end-now) * time.Millisecond, count}, true
+	return Blocked{scope, Reason(fields[3]), time.Duration(n[0]-now) * time.Millisecond, int(n[2])}, true
 }
 
 const maxJitter = 30 * time.Second

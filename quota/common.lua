@@ -62,12 +62,15 @@ local function drop(field)
   end
 end
 
+-- natural reads a number of digits; nil if it has more than any of ours.
+local function natural(s) return s and #s <= 15 and string.match(s, '^%d+$') and tonumber(s) or nil end
+
 -- numbers splits a string of whole numbers; nil unless there are n of them.
 local function numbers(s, n)
   local out = {}
   for word in string.gmatch(s, '%S+') do
-    local v = tonumber(word)
-    if not v or v ~= math.floor(v) or v < -9e15 or v > 9e15 then return nil end
+    local v = string.match(word, '^%-?%d+$') and tonumber(word)
+    if not v or v < -9e15 or v > 9e15 then return nil end
     out[#out + 1] = v
   end
   if #out ~= n then return nil end
@@ -81,7 +84,8 @@ local function load_window(field)
   local w = { field = field, ends = v[1], length = v[2], quota = v[3], server = v[4], own = v[5],
     used = v[6], forced = v[7], open = v[8], seen = v[9] }
   local longest = w.length > 0 and w.length or MAX_BLOCK
-  if w.length < 0 or w.quota < 0 or w.ends > now + longest + SLACK or w.open > w.ends + GUARD + MAX_JITTER then return nil end
+  if w.length < 0 or w.length > MAX_BLOCK or w.ends > now + longest + SLACK or w.open > w.ends + GUARD + MAX_JITTER then return nil end
+  if w.quota < 0 or w.server < 0 or w.own < 0 or w.forced < 0 or w.used < math.max(w.server, w.own) then return nil end
   return w
 end
 
@@ -115,10 +119,11 @@ end
 
 local function load_attempt(id)
   local at, status, priority, list = string.match(state['a:' .. id] or '', '^(%d+) (%l+) (%l+) ?(.*)$')
-  if not at then return nil end
-  local a = { at = tonumber(at), status = status, priority = priority, windows = {} }
+  at = natural(at)
+  if not at or at > now + SLACK then return nil end
+  local a = { at = at, status = status, priority = priority, windows = {} }
   for field, ends in string.gmatch(list, '([^|]+)@(%d+)') do
-    a.windows[#a.windows + 1] = { field = field, ends = tonumber(ends) }
+    a.windows[#a.windows + 1] = { field = field, ends = natural(ends) or 0 }
   end
   return a
 end
@@ -173,8 +178,8 @@ end
 -- any block may is not one.
 local function load_block(scope)
   local ends, since, count, reason = string.match(state['b:' .. scope] or '', '^(%d+) (%d+) (%d+) (%S+)$')
-  if not ends then return nil end
-  local b = { ends = tonumber(ends), since = tonumber(since), count = tonumber(count), reason = reason }
+  local b = { ends = natural(ends), since = natural(since), count = natural(count), reason = reason }
+  if not b.ends or not b.since or not b.count then return nil end
   if b.ends > now + MAX_BLOCK + SLACK + MAX_JITTER or b.count > 1e6 then return nil end
   return b
 end
@@ -183,7 +188,8 @@ end
 -- what exceeds the quota. The header does not say; only its deeds do.
 local function mode(scope)
   local name, ends = string.match(state['m:' .. scope] or '', '^(%l+) (%d+)$')
-  if name and tonumber(ends) > now and tonumber(ends) <= now + STICKY then return name end
+  ends = natural(ends)
+  if name and ends and ends > now and ends <= now + STICKY then return name end
   return 'unknown'
 end
 

@@ -128,7 +128,8 @@ for _ = 1, tonumber(arg()) do
     -- Trouble that may be this replica's own becomes everybody's when a
     -- second one meets it within ten minutes.
     local who, when = string.match(state['r:' .. scope] or '', '^(%S+) (%d+)$')
-    confirmed = who ~= nil and who ~= by and now - tonumber(when) < 600000
+    when = natural(when)
+    confirmed = when ~= nil and who ~= by and when <= now and now - when < 600000
     if not confirmed then put('r:' .. scope, by .. ' ' .. int(now)) end
   end
   if confirmed then

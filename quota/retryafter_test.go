@@ -80,15 +80,29 @@ func TestWaitOf(t *testing.T) {
 	}
 }
 
+// Whatever the header says, a wait is one that can be waited, and Retry-After
+// outranks the rest.
 func FuzzRetryAfter(f *testing.F) {
-	f.Add("120", "Fri, 31 Dec 1999 22:00:00 GMT")
-	f.Add("Fri, 31 Dec 1999 23:59:59 GMT", "")
-	f.Add("1700000000", "Tue, 14 Nov 2023 22:13:20 GMT")
-	f.Add("2.5", "x")
-	f.Fuzz(func(t *testing.T, value, date string) {
-		h := http.Header{"Retry-After": {value}, "Date": {date}}
-		if got, ok := RetryAfter(h); ok && (got < MinWait || got > MaxWait) {
-			t.Errorf("RetryAfter(%q, Date %q): got %v, outside of what a wait can be", value, date, got)
+	f.Add("120", "Fri, 31 Dec 1999 22:00:00 GMT", "b=per_hour;q=1;r=0;t=60", "946684799")
+	f.Add("Fri, 31 Dec 1999 23:59:59 GMT", "", "", "")
+	f.Add("1700000000", "Tue, 14 Nov 2023 22:13:20 GMT", "b=x;q=1;r=0;t=9223372036", "0")
+	f.Add("2.5", "x", "", "1")
+	f.Fuzz(func(t *testing.T, value, date, limits, reset string) {
+		h := http.Header{"Retry-After": {value}, "Date": {date}, ClientHeader: {limits}, "X-Ratelimit-Reset": {reset}}
+		wait, ok := RetryAfter(h)
+		if ok && (wait < MinWait || wait > MaxWait) {
+			t.Errorf("RetryAfter(%q, Date %q): got %v, outside of what a wait can be", value, date, wait)
+		}
+		all, found := WaitOf(h)
+		if found && (all < MinWait || all > MaxWait) || ok && (!found || all != wait) {
+			t.Errorf("WaitOf(%v): got %v, %v, and RetryAfter %v, %v", h, all, found, wait, ok)
+		}
+		client, _ := ClientLimits(h)
+		at, _ := ServerDate(h)
+		for _, l := range client {
+			if left, ok := client.left(l, at); ok && (left < 0 || left-l.Reset > alignSlack) {
+				t.Errorf("%v at %v: %v is left of it", l, at, left)
+			}
 		}
 	})
 }

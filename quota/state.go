@@ -82,13 +82,13 @@ func decodeState(reply []string, at time.Time) (State, error) {
 				s.Blocks = append(s.Blocks, b)
 			}
 		case "m":
-			if mode, end, ok := strings.Cut(reply[i+1], " "); ok {
-				if n, err := strconv.ParseInt(end, 10, 64); err == nil && n > now {
-					if s.Modes == nil {
-						s.Modes = make(map[Scope]string)
-					}
-					s.Modes[Scope(name)] = mode
+			mode, end, _ := strings.Cut(reply[i+1], " ")
+			n, err := strconv.ParseInt(end, 10, 64)
+			if err == nil && n > now && n-now <= sticky && (mode == "enforced" || mode == "advisory") {
+				if s.Modes == nil {
+					s.Modes = make(map[Scope]string)
 				}
+				s.Modes[Scope(name)] = mode
 			}
 		}
 	}
@@ -102,10 +102,11 @@ func decodeState(reply []string, at time.Time) (State, error) {
 	return s, nil
 }
 
+// decodeWindow believes what load_window and roll in the scripts believe.
 func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 	colon := strings.LastIndexByte(name, ':')
 	n, err := integers(strings.Fields(value)...)
-	if colon < 0 || err != nil || len(n) != 9 {
+	if colon < 0 || err != nil || len(n) != 9 || slices.Max(n) > 9e15 || slices.Min(n) < -9e15 {
 		return Window{}, false
 	}
 	end, length, open := n[0], n[1], n[7]
@@ -113,17 +114,39 @@ func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 		Scope: Scope(name[:colon]), Bucket: name[colon+1:],
 		Quota: n[2], Server: n[3], Own: n[4], Used: n[5], Forced: n[6], Confirmed: n[8] == 1,
 	}
-	if now >= open { // as roll in admit.lua has it
-		if length <= 0 {
+	longest := length
+	if longest == 0 {
+		longest = maxBlock
+	}
+	switch {
+	case length < 0 || length > maxBlock || end > now+longest+slack || open > end+guard+maxJitter.Milliseconds():
+		return Window{}, false
+	case w.Quota < 0 || w.Server < 0 || w.Own < 0 || w.Forced < 0 || w.Used < max(w.Server, w.Own):
+		return Window{}, false
+	}
+	if now >= open {
+		if length == 0 {
 			return Window{}, false
 		}
-		end += ((now-end)/length + 1) * length
+		ago := (now - end) / length
+		if now < end && (now-end)%length != 0 { // as math.floor does
+			ago--
+		}
+		end += (ago + 1) * length
 		w.Server, w.Own, w.Used, w.Forced, w.Confirmed = 0, 0, 0, 0, false
 	}
 	w.Left = time.Duration(end-now) * time.Millisecond
 	w.Resets = at.Add(w.Left)
 	return w, true
 }
+
+// What the scripts call MAX_BLOCK, SLACK, STICKY and GUARD, in milliseconds.
+const (
+	maxBlock = int64(24 * time.Hour / time.Millisecond)
+	slack    = int64(5 * time.Minute / time.Millisecond)
+	sticky   = 7 * maxBlock
+	guard    = 2000
+)
 
 func decodeObserve(reply []string, err error) ([]Blocked, error) {
 	if err != nil {
