@@ -79,7 +79,8 @@ func (p plan) need(age time.Duration) (quota.Priority, bool) {
 func backoff(n int, base, limit time.Duration, luck float64) time.Duration {
 	bound := base
 	for range n - 1 {
-		if bound >= limit {
+		if bound > limit/2 { // twice that may be more than a duration can be
+			bound = limit
 			break
 		}
 		bound *= 2

@@ -87,7 +87,7 @@ func (g glance) decode(reply []string, scopes []quota.Scope, batch []*Source) ([
 	if err1 != nil || err2 != nil || now <= 0 {
 		return nil, redisError(fmt.Errorf("reply %q is not one of read.lua", reply[:2]))
 	}
-	g.now, g.lease = now, millis(max(lease, -1))
+	g.now, g.lease = now, millis(min(max(lease, -1), maxLife.Milliseconds()))
 	for i, scope := range scopes {
 		if b, ok := quota.ParseBlock(scope, reply[2+i], now); ok {
 			g.blocked = append(g.blocked, b)
