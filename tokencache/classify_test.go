@@ -172,5 +172,8 @@ func FuzzClassify(f *testing.F) {
 		if v.code != "" && !isErrorCode(v.code) {
 			t.Errorf("status %d, body %q: code %q", status, body, v.code)
 		}
+		if len(body) > 12 && strings.Contains(v.detail, body) {
+			t.Errorf("status %d, body %q: it is shown: %s", status, body, v.detail)
+		}
 	})
 }

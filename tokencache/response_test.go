@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -100,6 +101,17 @@ func FuzzParseGrant(f *testing.F) {
 		g, err := parseGrant([]byte(body), time.Unix(1e9, 0))
 		if err == nil && (!bearerCharset(g.token) || g.life < time.Second || g.life > maxLife || g.kind != "Bearer") {
 			t.Errorf("parseGrant(%q): got %+v", body, g)
+		}
+		var response map[string]any
+		_ = json.Unmarshal([]byte(body), &response)
+		for name, value := range response { // as it is, or as an error
+			text, _ := value.(string)
+			if err != nil && len(text) > 8 && strings.Contains(err.Error(), text) {
+				t.Errorf("parseGrant(%q): %v shows %s", body, err, name)
+			}
+		}
+		if _, has := g.extra["access_token"]; has {
+			t.Errorf("parseGrant(%q): the token is among the further fields", body)
 		}
 	})
 }

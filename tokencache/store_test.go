@@ -340,6 +340,9 @@ func FuzzParseNews(f *testing.F) {
 		if ok && n.id != "" && len(n.sealed) > 2*maxSealed {
 			t.Errorf("of %d bytes: got %d sealed", len(message), len(n.sealed))
 		}
+		if ok && n.id != "" && (!bytes.HasPrefix(message, fmt.Appendf(nil, "token %s %s %s ", n.id, n.issued, n.expires)) || !bytes.HasSuffix(message, n.sealed) || n.now <= 0) {
+			t.Errorf("of %q: got %+v", message, n)
+		}
 		s.client.hear(message, s.client.cache.moment())
 		if s.held.Load() != nil {
 			t.Errorf("adopted something from %q", message)
