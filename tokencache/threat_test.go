@@ -88,7 +88,7 @@ var threats = []threat{
 	{27, "one token for all", notHere("that is what this is for; doc.go says what it means")},
 	{28, "a secret in the memory of the process", secretsInMemory},
 	{29, "a secret on a command line or in a file", notHere("TestThreat/S29 in cmd/fleettoken and in e2e")},
-	{30, "what others have built in", notHere("go mod verify and .ci/reproducible in .ci/run, govulncheck in the workflow")},
+	{30, "what others have built in", notHere("go mod verify in .ci/run; govulncheck and .ci/reproducible in the workflow")},
 	{31, "an API that refuses everything, to fill the logs", logsOfAStorm},
 }
 
