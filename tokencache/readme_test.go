@@ -69,7 +69,7 @@ func TestTableOfFailures(t *testing.T) {
 		if len(cells) < 4 {
 			continue // the rest of a row
 		}
-		for _, name := range strings.Split(cells[len(cells)-1], ", ") {
+		for name := range strings.SplitSeq(cells[len(cells)-1], ", ") {
 			name, _, _ = strings.Cut(name, "/")
 			if name[0] >= '0' && name[0] <= '9' { // another number of the same
 				continue
