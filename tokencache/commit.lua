@@ -2,8 +2,8 @@
 -- later and however often: the one that was issued later, and of those issued at
 -- once the one that expires later. One script, so that nobody's newer record is
 -- overwritten between the look and the write, and nobody is told of a record that
--- is not there. It does not ask for the lease:
--- a token that the fleet has paid for is worth keeping, whoever brings it.
+-- is not there. It does not ask for the lease: a token that the fleet has paid
+-- for is worth keeping, whoever brings it.
 --
 -- KEYS  1 token   2 floor: nothing that was issued before it may be adopted
 -- ARGV  1 issued   2 expires, both ms by the clock of Redis   3 sealed   4 channel   5 id of the token   6 life of the floor, ms

@@ -10,9 +10,9 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
 )
 
-// A record is the fleet's token as Redis keeps it: when it was issued and when it expires in
-// clear, since they decide which of two records is the newer one, and the rest
-// sealed and bound to them.
+// A record is the fleet's token as Redis keeps it: when it was issued and when it
+// expires in clear, since they decide which of two records is the newer one, and
+// the rest sealed and bound to them.
 type record struct {
 	issued  int64 // when it was asked for, and
 	expires int64 // when it expires: Unix milliseconds, by the clock of Redis; zero if it was not asked yet

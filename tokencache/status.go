@@ -36,8 +36,8 @@ type Status struct {
 
 // A TokenStatus tells of a token.
 type TokenStatus struct {
-	Issued    time.Time     `json:"issued"` // by the clock of Redis; the later of two tokens wins
-	By        string        `json:"by"`     // the replica that asked for it
+	Issued    time.Time     `json:"issued,omitzero"` // by the clock of Redis; zero if it was asked for past it
+	By        string        `json:"by"`              // the replica that asked for it
 	Life      time.Duration `json:"life"`
 	Age       time.Duration `json:"age"`
 	Left      time.Duration `json:"left"`
