@@ -72,7 +72,7 @@ func (l *load) call(ctx context.Context) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the API answered %s", resp.Status)
+		return fmt.Errorf("the API answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)) // its own words may be anything
 	}
 	return nil
 }
