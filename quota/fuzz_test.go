@@ -109,6 +109,8 @@ func FuzzStoredState(f *testing.F) {
 			t.Errorf("Admit with %q: %v, which is %v", fields, err, denied.RetryIn)
 		case ok && denied.Count > 0 && !blocked:
 			t.Errorf("Admit with %q: %v, and Peek sees no block", fields, err)
+		case ok && denied.Bucket != "" && !slices.ContainsFunc(before.Windows, func(w Window) bool { return w.Scope == denied.Scope && w.Bucket == denied.Bucket }):
+			t.Errorf("Admit with %q: %v, and Peek sees no such bucket", fields, err)
 		case !ok && blocked && other != "a:mine":
 			t.Errorf("Admit with %q passes the block %+v", fields, before.Blocks)
 		}

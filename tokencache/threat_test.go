@@ -66,7 +66,7 @@ var threats = []threat{
 	{5, "a nonce used twice", notHere("TestThreat/S05 in internal/seal")},
 	{6, "a key that is tried out", notHere("TestThreat/S06 in internal/seal")},
 	{7, "a field of a record swapped for another's", swappedFields},
-	{8, "a writer of Redis", notHere("TestFault/64 to TestFault/71")},
+	{8, "a writer of Redis", notHere("TestFault/64 to TestFault/71; TestThreat/S08 in quota")},
 	{9, "a replica that seals what cannot be", impossibleRecords},
 	{10, "an account of Redis that may do more than it needs", notHere("TestFault in e2e runs a fleet under the account that ships, and reads what Redis refused")},
 	{11, "a hole in the Lua of an old Redis", notHere("it is for whoever runs Redis to keep it up to date: EVAL cannot be done without")},
