@@ -54,6 +54,7 @@ func TestFailovers(t *testing.T) {
 		written := p.written(struck)
 		renewed := p.renewed(struck)
 		kind.mend(victim)
+		p.slowest = max(p.slowest, written)
 		kind.taken = append(kind.taken, written, renewed)
 
 		// When the failover is over and the token is due, the lease may yet be with
@@ -89,6 +90,11 @@ func TestFailovers(t *testing.T) {
 		if early > p.struck {
 			t.Errorf("%s: %d token requests came before their time, want one for each of %d failovers, at most", p, early, p.struck)
 		}
+		// A failover that takes half of the window leaves too little of it to promise
+		// that all have the next token before this one expires.
+		if n := p.guard.without.Load(); n > 0 && p.slowest < p.guard.options.RenewBefore/2 {
+			t.Errorf("%s: %d calls found no valid token, though no failover took longer than %v", p, n, p.slowest)
+		}
 		p.guard.extra(p.struck)
 	}
 }
@@ -102,6 +108,7 @@ type post struct {
 	probe    redis.UniversalClient // is not the library's
 	key      string                // of the probe, beside the fleet's
 	struck   int
+	slowest  time.Duration // of the failovers, until the first write
 }
 
 func newPost(t *testing.T, replicas int, opts *redis.UniversalOptions, nodes []*redistest.Server) *post {
