@@ -217,11 +217,11 @@ func TestLookUnderTheLease(t *testing.T) {
 	story(t, nil, Options{}, func(f *fleet) {
 		replicas := f.start(2)
 		first, second := replicas[0], replicas[1]
-		seen := 0
+		var seen atomic.Int32
 		second.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 			err := next(ctx, cmd)
 			if cmd.Name() == "exists" {
-				if seen++; seen == 2 { // the last time before it tries for the lease
+				if seen.Add(1) == 2 { // the last time before it tries for the lease
 					f.token(first)
 					for f.m.Exists(first.source.client.names.Lock) {
 						time.Sleep(time.Millisecond)
@@ -231,8 +231,8 @@ func TestLookUnderTheLease(t *testing.T) {
 			return err
 		}))
 		f.token(second)
-		if seen != 2 {
-			f.t.Errorf("the second replica asked %d times what is there, want twice", seen)
+		if n := seen.Load(); n != 2 {
+			f.t.Errorf("the second replica asked %d times what is there, want twice", n)
 		}
 		f.want(1)
 	})
