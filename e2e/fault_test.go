@@ -392,8 +392,18 @@ func grantTwice(t *testing.T) {
 	g.first()
 	refused := g.tokenOf(first)
 
-	// With a password that their master does not know, they cannot come back.
+	// The lease of the first token must be over for all, or it would hold up the
+	// second one.
 	master, replicas := s.Nodes[0].Client(), []*redis.Client{s.Nodes[1].Client(), s.Nodes[2].Client()}
+	g.until("the first lease to be given back", func() bool { return locks(t, master) == 0 })
+	if err := flood(t, master, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, rdb := range replicas {
+		g.until("a replica to hear of it", func() bool { return rdb.Exists(t.Context(), "other:0").Val() == 1 })
+	}
+
+	// With a password that their master does not know, they cannot come back.
 	for _, rdb := range replicas {
 		set(t, rdb, "masterauth", "wrong")
 	}
