@@ -100,4 +100,18 @@ var bugs = []bug{
 	{"the journal stops the ledger", "quota/common.lua", "if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end", ""},
 	{"Retry-After has no bound", "quota/retryafter.go", "return min(max(d, MinWait), MaxWait)", "return d"},
 	{"the bucket outranks Retry-After", "quota/retryafter.go", "if wait, ok := RetryAfter(h); ok {\n\t\treturn wait, true\n\t}", ""},
+
+	// What somebody may try.
+	{"sealing keys are printed", "tokencache/options.go", "func (o Options) Format(", "func (o Options) unused("},
+	{"what is no HTTP is quoted", "tokencache/request.go", "written.Load() && !wordless(a.err) || ", ""},
+	{"a header may repeat the secret", "tokencache/request.go", "slices.ContainsFunc(values, c.repeatedIn)", "slices.ContainsFunc(values, func(string) bool { return false })"},
+	{"an error code may be the secret", "tokencache/ask.go", "if s.cred.repeatedIn(v.code) {", "if false {"},
+	{"Redis may repeat its password", "tokencache/redis.go", "err = errors.New(said)", "_ = said"},
+	{"a name that begins like loopback is loopback", "tokencache/credentials.go", "return err == nil && addr.IsLoopback()", `return err == nil && addr.IsLoopback() || strings.HasPrefix(host, "127.")`},
+	{"a sealed token may be of any type", "tokencache/record.go", " || r.body.Type != bearer", ""},
+	{"the life of a sealed token may overflow", "tokencache/record.go", "r.body.TTL > maxLife.Milliseconds()", "r.ttl() > maxLife"},
+	{"the id of a key is not sealed", "tokencache/internal/seal/seal.go", "data := append([]byte{version}, k.id[:]...)", "data := []byte{version}"},
+	{"a stored window may last for ever", "quota/common.lua", "w.length > MAX_BLOCK or ", ""},
+	{"an attempt may lie in the future", "quota/common.lua", " or at > now + SLACK", ""},
+	{"a block is read in another way than the scripts do", "quota/block.go", "number == \"\" || len(number) > 15 || ", ""},
 }
