@@ -77,10 +77,11 @@ for _ = 1, tonumber(arg()) do
   if remaining and remaining < 0 then overrun[scope] = true end
   if ends and ends > now - age then
     local same = w and same_window(ends, w.ends, length)
+    local presumed = same and w.seen == 0
     if same then
       if w.server >= w.quota then spent_before[scope] = true end
       w.quota = quota
-      if w.seen == 0 then w.ends = ends else w.ends = math.max(w.ends, ends) end
+      if presumed then w.ends = ends else w.ends = math.max(w.ends, ends) end
       if spent then
         w.server = math.max(w.server, spent)
         w.used = math.max(w.used, spent)
@@ -96,7 +97,7 @@ for _ = 1, tonumber(arg()) do
     end
     if w then
       -- The jitter is drawn once a window, so everybody waits for the same moment.
-      if not same or w.seen == 0 or not w.open or w.open < w.ends + GUARD then w.open = open_after(w.ends, length, dice) end
+      if not same or presumed or not w.open or w.open < w.ends + GUARD then w.open = open_after(w.ends, length, dice) end
       save_window(w)
     end
   end
