@@ -106,7 +106,8 @@ func decodeState(reply []string, at time.Time) (State, error) {
 func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 	colon := strings.LastIndexByte(name, ':')
 	n, err := integers(strings.Fields(value)...)
-	if colon < 0 || err != nil || len(n) != 9 || slices.Max(n) > 9e15 || slices.Min(n) < -9e15 {
+	foreign := strings.Trim(value, "0123456789- \t\n\v\f\r") != "" // which Go reads, and Lua does not
+	if colon < 0 || foreign || err != nil || len(n) != 9 || slices.Max(n) > 9e15 || slices.Min(n) < -9e15 {
 		return Window{}, false
 	}
 	end, length, open := n[0], n[1], n[7]
