@@ -254,7 +254,7 @@ func privilegeInCluster(t *testing.T) {
 		})
 		move := startMove(t, c)
 		move.rest()
-		g.refused() // but not for want of a right
+		g.answered() // if it is refused, then not for want of a right
 		move.finish()
 	})
 	nothingRefused(t, c.Nodes...)
