@@ -35,14 +35,12 @@ func (c *client) listen(ctx context.Context) (*listener, error) {
 		return nil, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	reading, cancel := context.WithCancel(ctx)
 	l := &listener{messages: make(chan []byte, 16), opened: opened, close: func() {
-		cancel()
-		// This ends the read below. It waits for the client's own lock, which
-		// may be held while it dials: so it is bounded like any call.
+		// This ends the read below. It waits for the client's own lock: so it is
+		// bounded like any call.
 		_, _ = call(ctx, c.cache, func(context.Context) (any, error) { return nil, sub.Close() })
 	}}
-	if !c.cache.spawn(func() { l.read(reading, sub) }) {
+	if !c.cache.spawn(func() { l.read(sub) }) {
 		l.close()
 		return nil, ErrClosed
 	}
@@ -51,10 +49,15 @@ func (c *client) listen(ctx context.Context) (*listener, error) {
 
 // read passes messages on until the subscription ends. A receiver that does not
 // keep up loses the oldest hints, not the newest.
-func (l *listener) read(ctx context.Context, sub *redis.PubSub) {
+func (l *listener) read(sub *redis.PubSub) {
 	defer close(l.messages)
-	for ctx.Err() == nil {
-		message, err := sub.ReceiveMessage(ctx)
+	// A context without a deadline does not bound the reading. It bounds the dial by
+	// which the client mends a connection that breaks, under the lock that Close
+	// waits for. Nobody would read the new connection, so there shall be none.
+	over, end := context.WithCancel(context.Background())
+	end()
+	for {
+		message, err := sub.ReceiveMessage(over)
 		if err != nil {
 			return
 		}

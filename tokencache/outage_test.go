@@ -123,6 +123,38 @@ func TestStuckRedisClient(t *testing.T) {
 
 // The errors that Redis gives are told apart, and none of them looks like a held
 // lease, or like a fleet without a token.
+// A subscription that breaks is over at once, and not when its client has made
+// another connection in its place, which nobody would read.
+func TestBrokenSubscription(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		ear, err := r.source.client.listen(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.m.Publish(r.source.client.names.News, "a word")
+		if got := string(<-ear.messages); got != "a word" {
+			f.t.Errorf("heard %q", got)
+		}
+		r.net.mu.Lock()
+		r.net.slow = time.Second
+		dials := r.net.dials
+		r.net.mu.Unlock()
+		start := time.Now()
+		r.net.drop()
+		if message, ok := <-ear.messages; ok {
+			f.t.Errorf("heard %q", message)
+		}
+		if took := time.Since(start); took > 0 {
+			f.t.Fatalf("the end of the subscription was noticed after %v", took)
+		}
+		ear.close()
+		if r.net.dials != dials {
+			f.t.Errorf("got %d dials for a subscription that is over, want none", r.net.dials-dials)
+		}
+	})
+}
+
 func TestRedisErrors(t *testing.T) {
 	for _, row := range []struct {
 		message string

@@ -22,6 +22,7 @@ type link struct {
 	m *miniredis.Miniredis
 
 	mu       sync.Mutex
+	dials    int
 	down     error
 	slow     time.Duration // what a dial takes
 	delay    time.Duration // what each reply takes
@@ -32,10 +33,14 @@ type link struct {
 }
 
 func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
+	l.dials++
 	down, slow := l.down, l.slow
 	l.mu.Unlock()
-	if slow > 0 { // heeds no context, as a badly configured client does not
+	if slow > 0 { // heeds no context that ends later, as a badly configured client does not
 		time.Sleep(slow)
 	}
 	if down != nil {
