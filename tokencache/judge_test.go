@@ -229,6 +229,9 @@ func (tr *trial) judge() {
 					tr.violates("P5", "request %d came %v after request %d was refused for %v", next.Number, next.Arrived.Sub(r.Arrived), r.Number, d)
 				}
 			}
+			if next.Status == http.StatusOK {
+				break // so the refusal is over
+			}
 		}
 		if r.Status == http.StatusTooManyRequests && r.Fault == "" {
 			tr.violates("P5", "request %d exceeded the quota", r.Number)
