@@ -171,6 +171,27 @@ func TestClocksAreOff(t *testing.T) {
 
 // A machine sleeps past the token's expiry: its monotonic clock has stood still,
 // and the first call after it wakes must not get the old token.
+// A token has lived as long as its answer was on its way: neither who asked nor
+// who finds it in Redis serves it for longer than it is valid.
+func TestLifeCountsFromTheRequest(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Minute, Latency: 9 * time.Second}, Options{}, func(f *fleet) {
+		for _, r := range f.start(2) {
+			tok, err := r.source.Token(f.t.Context())
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			if ends := f.tenant.Requests()[0].Expires; tok.Expiry.After(ends) {
+				f.t.Errorf("%s says it expires at %v, and the endpoint %v", r.name, tok.Expiry.UTC(), ends)
+			}
+			if h := r.source.held.Load(); h.since.mono.Add(h.left).After(tok.Expiry) {
+				f.t.Errorf("%s holds it until %v, want %v", r.name, h.since.mono.Add(h.left), tok.Expiry)
+			}
+			synctest.Wait() // until the fleet has it
+		}
+		f.want(1)
+	})
+}
+
 func TestSuspend(t *testing.T) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
