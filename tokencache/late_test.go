@@ -1,7 +1,6 @@
 package tokencache
 
 import (
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,35 +70,29 @@ func TestRotateIsNotOverWithTheOldToken(t *testing.T) {
 // A rotation that finds somebody's ordinary renewal must last as long as any.
 func TestRotationByARenewalLasts(t *testing.T) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 2 * time.Second}, Options{}, func(f *fleet) {
-		replicas := f.start(3)
-		f.together(replicas)
+		began := time.Now()
+		renewer := f.start(1)[0]
+		old := f.token(renewer)
 		synctest.Wait()
-		operator, lone := replicas[0], replicas[2]
-		old := f.token(lone)
-		f.serve(8*time.Hour+30*time.Minute, 10*time.Minute)
+		operator, lone := f.start(1)[0], f.start(1)[0]
+		f.together(f.replicas)
+		f.serve(8*time.Hour, 10*time.Minute)
 		lone.net.cut()
-		for f.requests() < 2 {
-			f.token(replicas[0])
-			f.token(replicas[1])
-			time.Sleep(time.Second)
-		}
-		// One of the two is renewing, and the other one is told to rotate.
-		if holder, _ := f.m.Get(operator.source.client.names.Lock); strings.Contains(holder, operator.cache.locker.ID()) {
-			operator = replicas[1]
-		}
+
+		// The operator looks just before the renewer has the lease, and hears of it
+		// just after that.
+		time.Sleep(time.Until(began.Add(9*time.Hour - 50*time.Millisecond)))
+		operator.net.set(func() { operator.net.delay = 200 * time.Millisecond })
 		if err := operator.source.Rotate(f.t.Context()); err != nil {
 			f.t.Fatal(err)
 		}
+		f.want(2)
 		f.m.Del(operator.source.key)
+		operator.net.cut()
+		renewer.net.cut()
 		lone.net.mend()
 		lone.lookNow()
-		for range 300 {
-			if f.m.Exists(operator.source.key) {
-				break
-			}
-			f.token(lone)
-			time.Sleep(100 * time.Millisecond)
-		}
+		time.Sleep(time.Second)
 		if f.token(f.start(1)[0]) == old {
 			f.t.Error("a newcomer has the token that was rotated away")
 		}
