@@ -10,11 +10,11 @@
 --       7 a sealed record that is known to be damaged, and counts as none; '' if there is none
 --       8 the largest record there can be, bytes   9 '1' if it replaces all that was issued before
 -- Reply 'stored', 'same' if it was there already, 'older' if a newer one is, 'outdated' if it was issued before the floor
-local function number(s) return s and tonumber(s) end
+local function number(s) return s and #s <= 15 and tonumber(s) end -- longer ones are none of ours
 
 local issued, expires = tonumber(ARGV[1]), tonumber(ARGV[2])
 local floor = redis.pcall('GET', KEYS[2])
-floor = type(floor) == 'string' and string.match(floor, '^%d+$') and #floor <= 15 and tonumber(floor) or 0
+floor = type(floor) == 'string' and #floor <= 15 and string.match(floor, '^%d+$') and tonumber(floor) or 0
 if issued < floor then return 'outdated' end
 if ARGV[9] == '1' and issued > floor then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[6]) end
 

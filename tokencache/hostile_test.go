@@ -1,10 +1,15 @@
 package tokencache
 
 import (
+	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -96,4 +101,47 @@ func TestNewsIsRepeated(t *testing.T) {
 			f.t.Errorf("a token of 10 h is believed to have %v left", h.left)
 		}
 	})
+}
+
+// What is too large for a replica to have written does not reach others, and is
+// replaced.
+func TestLookTransfersLittle(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		put  func(f *fleet, s *Source, big string)
+	}{
+		{"sealed", func(f *fleet, s *Source, big string) { f.m.HSet(s.key, "sealed", big) }},
+		{"issued", func(f *fleet, s *Source, big string) { f.m.HSet(s.key, "issued", big) }},
+		{"expires", func(f *fleet, s *Source, big string) { f.m.HSet(s.key, "expires", big) }},
+		{"floor", func(f *fleet, s *Source, big string) { _ = f.m.Set(s.floorKey, big) }},
+		{"block", func(f *fleet, s *Source, big string) { f.m.HSet(s.client.names.Quota, "b:client", big) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+				holder := f.start(1)[0]
+				f.token(holder)
+				synctest.Wait()
+				row.put(f, holder.source, strings.Repeat("1", 1<<20))
+				newcomer := f.start(1)[0]
+				var received atomic.Int64
+				newcomer.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+					err := next(ctx, cmd)
+					if c, ok := cmd.(*redis.Cmd); ok {
+						received.Add(int64(len(fmt.Sprint(c.Val()))))
+					}
+					return err
+				}))
+				token := f.token(newcomer)
+				if n := received.Load(); n == 0 || n > 2*maxSealed {
+					f.t.Errorf("%d bytes came from Redis, want some, and %d at most", n, 2*maxSealed)
+				}
+				if f.token(f.start(1)[0]) != token {
+					f.t.Error("the record was not replaced")
+				}
+				if n := f.requests(); n > 2 {
+					f.t.Errorf("got %d token requests, want one, and one for the damage", n)
+				}
+			})
+		})
+	}
 }

@@ -16,8 +16,12 @@ local reply = {
   string.format('%.0f', left),
 }
 
+-- What is too large is not ours, and would be as much for each replica.
 local fields = redis.pcall('HMGET', KEYS[2], unpack(ARGV, 2))
-for i = 1, #ARGV - 1 do reply[#reply + 1] = not fields.err and fields[i] or '' end
+for i = 1, #ARGV - 1 do
+  local field = not fields.err and fields[i] or ''
+  reply[#reply + 1] = #field <= 100 and field or ''
+end
 
 for i = 3, #KEYS, 2 do
   local record = { '', '', '' }
@@ -26,9 +30,10 @@ for i = 3, #KEYS, 2 do
     record[1] = 'damaged'
   elseif size > 0 then
     record = redis.call('HMGET', KEYS[i], 'issued', 'expires', 'sealed')
+    if #(record[1] or '') > 15 or #(record[2] or '') > 15 then record = { 'damaged' } end
   end
   for j = 1, 3 do reply[#reply + 1] = record[j] or '' end
   local floor = redis.pcall('GET', KEYS[i + 1])
-  reply[#reply + 1] = type(floor) == 'string' and string.match(floor, '^%d+$') and #floor <= 15 and floor or ''
+  reply[#reply + 1] = type(floor) == 'string' and #floor <= 15 and string.match(floor, '^%d+$') or ''
 end
 return reply
