@@ -34,11 +34,15 @@ func (c *client) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx = context.WithoutCancel(ctx)
 	l := &listener{messages: make(chan []byte, 16), opened: opened, close: func() {
-		// This ends the read below. It waits for the client's own lock: so it is
-		// bounded like any call.
-		_, _ = call(ctx, c.cache, func(context.Context) (any, error) { return nil, sub.Close() })
+		// Nothing else ends the read below, so this is no call, of which there may
+		// be too many already. It waits for the client's own lock.
+		closed := make(chan struct{})
+		go func() { defer close(closed); _ = sub.Close() }()
+		select {
+		case <-closed:
+		case <-time.After(c.cache.redisTimeout):
+		}
 	}}
 	if !c.cache.spawn(func() { l.read(sub) }) {
 		l.close()
