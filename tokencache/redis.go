@@ -178,9 +178,11 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		select {
 		case r = <-results:
 		default:
-			if !alone.Swap(true) {
-				c.stuck.Add(1)
+			if alone.Swap(true) { // it has come in this very moment
+				r = <-results
+				break
 			}
+			c.stuck.Add(1)
 			if caller.Err() != nil {
 				r.err = fmt.Errorf("no answer yet when the caller left: %w", context.Cause(caller))
 			}
