@@ -66,12 +66,35 @@ func parseGrant(data []byte, date time.Time) (grant, error) {
 		return grant{}, err
 	}
 	delete(fields, "access_token")
-	for name, value := range fields {
-		if number, ok := value.(json.Number); ok {
-			fields[name], _ = number.Float64() // as golang.org/x/oauth2 has it
+	floats(fields)
+	return grant{token: token, kind: bearer, life: life, extra: fields}, nil
+}
+
+// floats makes numbers of all that read like one, as golang.org/x/oauth2 has it. One
+// that is none to Go is left out, as it could not be written into the record.
+func floats(value any) (any, bool) {
+	switch v := value.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil
+	case map[string]any:
+		for name, member := range v {
+			if f, ok := floats(member); ok {
+				v[name] = f
+			} else {
+				delete(v, name)
+			}
+		}
+	case []any:
+		for i, member := range v {
+			if f, ok := floats(member); ok {
+				v[i] = f
+			} else {
+				v[i] = nil
+			}
 		}
 	}
-	return grant{token: token, kind: bearer, life: life, extra: fields}, nil
+	return value, true
 }
 
 // lifetime returns how long a token lives from when it was asked for: what

@@ -115,3 +115,15 @@ func FuzzParseGrant(f *testing.F) {
 		}
 	})
 }
+
+// A number that is none to Go must not make a token that cannot be shared.
+func TestGrantWithNumbersThatAreNone(t *testing.T) {
+	g, err := parseGrant([]byte(`{"access_token":"a","expires_in":60,"huge":1e999,"deep":{"huge":1e999,"list":[1e999,2]}}`), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(g.extra)
+	if want := `{"deep":{"list":[null,2]},"expires_in":60}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
