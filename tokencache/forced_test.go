@@ -388,3 +388,26 @@ func TestRejectWhileTheTokenExpires(t *testing.T) {
 		})
 	}
 }
+
+// A transport need not say which request a response is to. Then nobody knows where
+// a redirect comes from, and the token stays here.
+func TestRedirectFromNobodyKnowsWhere(t *testing.T) {
+	story(t, nil, Options{}, func(f *fleet) {
+		leaked := false
+		client := &http.Client{Transport: f.start(1)[0].source.Transport(tripper(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Host == "elsewhere.test" {
+				leaked = leaked || req.Header.Get("Authorization") != ""
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
+			}
+			return redirect("https://elsewhere.test/"), nil
+		}))}
+		resp, err := client.Get("https://api.test/")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if leaked {
+			f.t.Error("the token went elsewhere")
+		}
+	})
+}

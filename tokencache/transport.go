@@ -113,7 +113,10 @@ func replay(req *http.Request) (func() (io.ReadCloser, error), bool) {
 // strayed reports whether an http.Client was redirected on its way to req, to
 // somewhere else than the first request of the chain went.
 func strayed(req *http.Request) bool {
-	for hop := req; hop.Response != nil && hop.Response.Request != nil; {
+	for hop := req; hop.Response != nil; {
+		if hop.Response.Request == nil { // a transport that does not say where it has been
+			return true
+		}
 		previous := hop.Response.Request
 		if origin(previous.URL) != origin(hop.URL) {
 			return true
