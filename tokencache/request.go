@@ -72,8 +72,10 @@ func (c Credentials) request(ctx context.Context, rt http.RoundTripper) answer {
 		a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 		_ = resp.Body.Close()
 	}
-	// A transport that does not trace may have sent it.
-	a.sent = written.Load() || !traced.Load() || a.status != 0
+	// A transport that does not trace may have sent it. That of net/http does, and
+	// may fail before it, as when it is told of no good proxy.
+	_, traces := rt.(*http.Transport)
+	a.sent = written.Load() || !traced.Load() && !traces || a.status != 0
 	// What is no HTTP is quoted by net/http in its errors, and may be what was
 	// sent, quoted once more.
 	if a.err != nil && (written.Load() && !wordless(a.err) || c.repeatedIn(a.err.Error())) {

@@ -261,3 +261,19 @@ func TestWhichTokenItIs(t *testing.T) {
 		}
 	})
 }
+
+// What fails before there is a connection was not sent, whoever is to blame.
+func TestProxyFails(t *testing.T) {
+	rt := endpointTransport(nil)
+	rt.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("no such proxy") }
+	cred := Credentials{TokenURL: "https://tenant.test/oauth/token", ClientID: "test-client", ClientSecret: "test-secret"}
+	a := cred.request(t.Context(), rt)
+	if v := classify(a, scopes{}); a.sent || v.class != ClassUnreachable || v.outcome != quota.Unsent {
+		t.Errorf("got %v, %v, %q, want a request that was not sent", a.sent, v.outcome, v.class)
+	}
+	// A transport of another kind does not tell.
+	a = cred.request(t.Context(), tripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("no such proxy") }))
+	if v := classify(a, scopes{}); !a.sent || v.outcome != quota.Unknown {
+		t.Errorf("got %v, %v, want a request that may have been sent", a.sent, v.outcome)
+	}
+}
