@@ -41,7 +41,7 @@ func (t terms) planFor(ttl, left time.Duration) plan {
 // that tokens usually live is a good bargain; short lives give a quarter.
 func (t terms) window(ttl time.Duration) time.Duration {
 	if t.renewBefore > 0 {
-		return min(t.renewBefore, ttl/2)
+		return max(min(t.renewBefore, ttl/2), 2*leeway(ttl))
 	}
 	return min(ttl/4, time.Hour)
 }

@@ -26,6 +26,7 @@ func TestPlan(t *testing.T) {
 		{"met in the window", usual, 10 * h, 30 * m, plan{-30 * m, 15 * m, 30*m - 10*s}},
 		{"met when it is over", usual, 10 * h, 5 * s, plan{-h + 5*s, -15*m + 5*s, -5 * s}},
 		{"a window of one's own", terms{renewBefore: 2 * h}, 10 * h, 10 * h, plan{8 * h, 9*h + 30*m, 10*h - 10*s}},
+		{"a window shorter than the leeway", terms{renewBefore: s}, 10 * h, 10 * h, plan{10*h - 20*s, 10*h - 10*s, 10*h - 10*s}},
 		{"a window as long as the life", terms{renewBefore: 10 * h}, 10 * h, 10 * h, plan{5 * h, 8*h + 45*m, 10*h - 10*s}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
