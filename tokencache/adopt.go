@@ -10,13 +10,18 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
 )
 
+// errAgain means that a token which was to be replaced was given out again.
+var errAgain = errors.New("the token endpoint gave out the same token again")
+
 // adopt makes r the token in memory. It had left to live when it was measured,
 // at since, at the least. The caller holds client.mu.
 func (s *Source) adopt(r record, left time.Duration, since moment, requested bool) *held {
 	cache := s.client.cache
 	old := s.held.Load()
 	same := old != nil && old.record.body.Token == r.body.Token
-	if same { // nothing makes it live longer than was known already
+	// The endpoint may give out a token again, and say anew how long it lives.
+	again := same && old.record.expires > 0 && r.issued > old.record.issued
+	if same = same && !again; same { // nothing makes it live longer than was known already
 		left = min(left, old.left-since.mono.Sub(old.since.mono))
 	}
 	h := &held{
@@ -43,7 +48,11 @@ func (s *Source) adopt(r record, left time.Duration, since moment, requested boo
 	if same { // measured anew, and nothing else is new
 		return h
 	}
+	unwanted := s.unwanted
 	s.unwanted, s.failure, s.refusal = nil, nil, nil
+	if again && unwanted != nil { // there is no other one, however often one asks
+		s.refusal = &failure{err: errAgain, until: time.Now().Add(15 * time.Minute), final: true, stands: true}
+	}
 	s.schedule(h.look - h.age(cache.wall()))
 	s.tell()
 	return h
@@ -78,7 +87,7 @@ func (s *Source) merge(v view) (mine, adopted *held) {
 		unsynced.issued = unsynced.expires - unsynced.body.TTL
 		h = s.adopt(unsynced, h.left, h.since, true)
 	}
-	if v.record != nil && (h == nil || v.record.order(h.record) >= 0) {
+	if v.record != nil && v.record.issued >= s.floor && (h == nil || v.record.order(h.record) >= 0) {
 		// No token has more left than its whole life, whatever the clock of Redis
 		// says: it may have been set back.
 		left := min(millis(v.record.expires-v.now), v.record.ttl())
@@ -87,8 +96,13 @@ func (s *Source) merge(v view) (mine, adopted *held) {
 		}
 		return nil, adopted
 	}
-	if h != nil && h.record.issued >= v.floor && !errors.Is(v.problem, seal.ErrUnknownKey) {
+	switch {
+	case h == nil || errors.Is(v.problem, seal.ErrUnknownKey):
+		return nil, nil
+	case h.record.issued >= s.floor:
 		return h, nil
 	}
+	// It was rotated away, and its successor is lost.
+	s.reject(h, "rotated")
 	return nil, nil
 }

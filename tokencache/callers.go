@@ -127,6 +127,7 @@ func (s *Source) wait(ctx context.Context, done func() (bool, *failure)) error {
 			if ok, _ := done(); ok { // it came in the last moment
 				return nil
 			}
+			s.missed = time.Now().Add(c.cache.terms.lease)
 			return err
 		}
 	}
@@ -141,8 +142,6 @@ func (s *Source) report(tok *oauth2.Token) *held {
 	}
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	if s.refusal == nil || !time.Now().Before(s.refusal.until) {
-		s.want(h, "rejected")
-	}
+	s.reject(h, "rejected")
 	return h
 }

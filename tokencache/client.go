@@ -134,7 +134,11 @@ func (c *client) crowd(from time.Time) {
 // Otherwise the tenant's own limit, which has a second as well, would be next.
 func (c *client) pace(ctx context.Context, asked time.Time) {
 	c.mu.Lock()
-	crowded := time.Now().Before(c.crowded)
+	now := time.Now()
+	crowded := now.Before(c.crowded)
+	for _, whole := range []quota.Scope{quota.Client, quota.Tenant} {
+		crowded = crowded && !c.blocks[whole].until.After(now) // else nobody asks next, and all shall hear of it
+	}
 	c.mu.Unlock()
 	if !crowded {
 		return

@@ -173,10 +173,12 @@
 //	a sealing key is wrong         ErrSealKey                                nothing                                WrongSealKey
 //	somebody writes our keys       nothing, or a denial                      a tenth of the quota                   DamagedRecord, Fault/63-71
 //	lives become shorter           nothing; the newer token wins             nothing                                TokensBeginToLiveShorter
+//	the endpoint repeats a token   nothing; Reject says so                   some requests, the shorter it lives    SameTokenAgain
 //
 // The last column names tests: go test ./... -run 'Fault/13'. Package model, which
 // is nothing but tests, goes through every state of the protocol.
 //
-// Errors of this package are [*Error]; what it wraps says why, and when the next
-// attempt is.
+// Errors of this package are [*Error]; what it wraps says why. If it is the quota or
+// the token endpoint, it says when the next attempt is; if it is Redis, the next
+// caller finds out whether it is back.
 package tokencache

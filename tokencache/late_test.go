@@ -153,3 +153,51 @@ func (r *replica) lookNow() {
 	defer s.client.mu.Unlock()
 	s.schedule(0)
 }
+
+// A replica that looks, and sees that its token was rotated away, replaces it, also
+// if what it was replaced by is lost.
+func TestLookShowsARotation(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		replicas := f.start(2)
+		operator, other := replicas[0], replicas[1]
+		f.token(operator)
+		old := f.token(other)
+		time.Sleep(time.Minute)
+		if err := operator.source.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		f.m.Del(operator.source.key)
+		other.lookNow()
+		time.Sleep(time.Minute)
+		if f.token(other) == old {
+			f.t.Error("it still serves the token that was rotated away")
+		}
+		f.want(3)
+	})
+}
+
+// A floor that a replica has seen is one, though Redis has lost it.
+func TestFloorOutlivesRedis(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		replicas := f.start(3)
+		operator, other, lone := replicas[0], replicas[1], replicas[2]
+		f.token(operator)
+		old := f.token(lone)
+		lone.net.cut()
+		time.Sleep(time.Minute)
+		f.tenant.Update(func(c *auth0test.Config) { c.TTL = time.Hour })
+		if err := operator.source.Rotate(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		f.token(other)
+		operator.close()
+		time.Sleep(2 * time.Hour) // nobody uses the others', and it expires
+		f.m.FlushAll()
+		lone.net.mend()
+		lone.lookNow()
+		time.Sleep(time.Second) // so that it gives its own back
+		if f.token(other) == old {
+			f.t.Error("it has adopted a token from before the rotation")
+		}
+	})
+}

@@ -26,19 +26,23 @@ func (s *Source) valid() *held {
 }
 
 // idle reports whether nobody would miss a new token: one is valid and nobody
-// asked for it in all its life, or none is and nobody waits for one.
+// asked for it in all its life, or none is and nobody waited for one lately.
 func (s *Source) idle() bool {
 	if h := s.valid(); h != nil {
 		return !h.used.Load() && s.unwanted == nil && h.shared.Load()
 	}
-	return s.waiting == 0
+	return !s.awaited()
 }
+
+// awaited reports whether callers wait for a token, or left without one not long
+// ago: if all are in a hurry, what one of them began is the next one's.
+func (s *Source) awaited() bool { return s.waiting > 0 || time.Now().Before(s.missed) }
 
 // needs returns how badly s needs a token request now, and why.
 func (s *Source) needs() (quota.Priority, string, bool) {
 	h := s.valid()
 	if h == nil {
-		return quota.Need, "cold", s.waiting > 0
+		return quota.Need, "cold", s.awaited()
 	}
 	if h.same(s.unwanted) {
 		return quota.Forced, s.why, true
@@ -56,6 +60,13 @@ func (s *Source) want(h *held, why string) {
 	if !h.same(s.unwanted) && h.same(s.held.Load()) {
 		s.unwanted, s.why, s.refusal = h, why, nil
 		s.schedule(0)
+	}
+}
+
+// reject asks for another token than h, if that was not refused just now.
+func (s *Source) reject(h *held, why string) {
+	if s.refusal == nil || !time.Now().Before(s.refusal.until) {
+		s.want(h, why)
 	}
 }
 

@@ -33,9 +33,10 @@ type Options struct {
 	Replica string
 
 	// RenewBefore is how long before its expiry a token is renewed, at most half
-	// its life. Zero means an hour, and a quarter of the lifetime of tokens that
-	// live less than four hours. Longer survives a longer outage of the token
-	// endpoint, and spends more of the quota.
+	// its life, and at least twenty seconds, or a tenth of a short life. Zero
+	// means an hour, and a quarter of the lifetime of tokens that live less than
+	// four hours. Longer survives a longer outage of the token endpoint, and
+	// spends more of the quota.
 	RenewBefore time.Duration
 
 	// RequestTimeout bounds a token request. Zero means DefaultRequestTimeout.
@@ -57,8 +58,8 @@ type Options struct {
 	// SealKeys are the keys that the tokens in Redis are sealed with, 32 random
 	// bytes each. The first seals, all of them open, so that keys can be
 	// rotated: add the new one at the end everywhere, then move it to the front
-	// everywhere, then remove the old one. None means a key derived from the
-	// client secret; then a new secret comes with a new record, and whoever may
+	// everywhere, then remove the old one, but not before the tokens that it has
+	// sealed have expired. None means a key derived from the client secret; then a new secret comes with a new record, and whoever may
 	// ask for a token may read the one that is there. A secret that can be
 	// guessed can be guessed from a copy of Redis: give keys if yours may be.
 	SealKeys [][]byte
@@ -121,8 +122,8 @@ func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 
 // Direct is the budget for token requests past Redis.
 type Direct struct {
-	// Requests is how many of them one replica may send in an hour. Zero means
-	// one.
+	// Requests is how many of them one replica may send in an hour for each OAuth
+	// client. Zero means one.
 	Requests int
 
 	// Spread is the time within which a replica starts to ask, at random, so

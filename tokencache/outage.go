@@ -57,7 +57,7 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 	luck := rand.Float64()
 	for _, s := range batch {
 		c.mu.Lock()
-		h, waits := s.valid(), s.waiting > 0
+		h, waits := s.valid(), s.awaited()
 		c.mu.Unlock()
 		switch {
 		case h != nil:
@@ -107,8 +107,8 @@ func (c *client) account(ctx context.Context, a account) {
 	}
 }
 
-// settle tells the ledger what became of an attempt. Telling it twice does no
-// harm.
+// settle tells the ledger what became of an attempt. Told twice, it counts once,
+// as long as the ledger knows the attempt.
 func (c *client) settle(ctx context.Context, a account) bool {
 	blocked, err := call(ctx, c.cache, func(ctx context.Context) ([]quota.Blocked, error) {
 		if a.direct { // count it first; a denial comes too late to matter

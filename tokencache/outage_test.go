@@ -1,12 +1,15 @@
 package tokencache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -681,4 +684,148 @@ func TestLogTellsWhatHappensNext(t *testing.T) {
 			t.Errorf("the log lacks %s:\n%s", want, lines.String())
 		}
 	}
+}
+
+// Callers whose time is too short for any of them to see the end of it get a token
+// all the same: what one has begun is the next one's.
+func TestCallersInAHurry(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 50 * time.Millisecond}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		r.net.set(func() { r.net.delay = 20 * time.Millisecond })
+		for i := range 5 {
+			ctx, cancel := context.WithTimeout(f.t.Context(), 100*time.Millisecond)
+			_, err := r.source.Token(ctx)
+			cancel()
+			if err == nil {
+				f.want(1)
+				return
+			}
+			f.t.Logf("caller %d: %v", i+1, err)
+			time.Sleep(time.Second)
+		}
+		f.t.Error("none of five callers got a token")
+	})
+}
+
+// Nobody asks on behalf of those who have left for good.
+func TestNobodyWaitsAnyMore(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		r.net.cut()
+		ctx, cancel := context.WithTimeout(f.t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := r.source.Token(ctx); err == nil {
+			f.t.Fatal("got a token without Redis")
+		}
+		time.Sleep(time.Minute)
+		r.net.mend()
+		time.Sleep(time.Hour)
+		f.want(0)
+	})
+}
+
+// Close ends a subscription also when so many calls to Redis are left behind that
+// there are to be no more.
+func TestCloseWhileCallsAreStuck(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: true}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		time.Sleep(time.Second)
+		r.cache.stuck.Store(maxStuck)
+		closed := make(chan error, 1)
+		go func() { closed <- r.cache.Close() }()
+		select {
+		case err := <-closed:
+			if err != nil {
+				f.t.Error(err)
+			}
+		case <-time.After(time.Hour):
+			f.t.Error("Close has not returned in an hour")
+			r.net.drop()
+			<-closed
+		}
+	})
+}
+
+type closer struct{ closed atomic.Bool }
+
+func (c *closer) Close() error { c.closed.Store(true); return nil }
+
+// What comes in the very moment in which a call gives up is returned, or closed.
+func TestCallAtItsTimeout(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{})
+	defer rdb.Close()
+	cache, err := New(rdb, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	cache.redisTimeout = 20 * time.Microsecond
+	for range 3000 {
+		late := &closer{}
+		got, err := call(t.Context(), cache, func(ctx context.Context) (*closer, error) {
+			<-ctx.Done()
+			return late, nil
+		})
+		if err == nil && got == late {
+			continue
+		}
+		for start := time.Now(); !late.closed.Load(); runtime.Gosched() {
+			if time.Since(start) > 10*time.Second {
+				t.Fatal("a value was neither returned nor closed")
+			}
+		}
+	}
+}
+
+// Refusals are kept apart like all other requests, if many have waited.
+func TestRefusalsArePaced(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Audiences: []string{"none of these"}, Latency: 10 * time.Millisecond}, Options{}, func(f *fleet) {
+		f.m.SetError("LOADING Redis is loading the dataset in memory")
+		var wg sync.WaitGroup
+		for i, r := range f.start(8) {
+			cred := f.credentials()
+			cred.Audience = fmt.Sprint("api-", i)
+			s, err := r.cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			wg.Go(func() {
+				for range 20 {
+					if _, err := s.Token(f.t.Context()); !errors.Is(err, ErrRedis) {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		time.Sleep(5 * time.Second)
+		f.m.SetError("")
+		wg.Wait()
+		requests := f.tenant.Requests()
+		if len(requests) < 8 {
+			f.t.Errorf("got %d token requests, want one for each audience", len(requests))
+		}
+		for i := 2; i < len(requests); i++ {
+			if took := requests[i].Arrived.Sub(requests[i-2].Arrived); took < time.Second {
+				f.t.Errorf("requests %d to %d came within %v", i-1, i+1, took)
+			}
+		}
+	})
+}
+
+// Sealing keys are replaced as Options.SealKeys says, and nobody is without a token.
+func TestSealKeysAreRotated(t *testing.T) {
+	older, newer := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		for _, keys := range [][][]byte{{older}, {older, newer}, {newer, older}, {newer}} {
+			for _, r := range f.replicas {
+				r.close()
+			}
+			f.replicas, f.opts.SealKeys = nil, keys
+			f.start(2)
+			f.serve(10*time.Hour, time.Hour/4) // so long that what an old key has sealed is over
+		}
+		f.want(5) // one each nine hours
+	})
 }

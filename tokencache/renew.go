@@ -170,14 +170,14 @@ func (c *client) note(denied *quota.DeniedError) {
 func (c *client) cold(s *Source) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return s.valid() == nil && s.waiting > 0
+	return s.valid() == nil && s.awaited()
 }
 
 // anyWaits reports whether a caller waits for one of the sources.
 func (c *client) anyWaits(todo []*Source) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(todo, func(s *Source) bool { return s.waiting > 0 })
+	return slices.ContainsFunc(todo, (*Source).awaited)
 }
 
 // spend asks the token endpoint for what is still needed, one token after the
@@ -212,9 +212,20 @@ func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) e
 			c.away(ctx, rest, errShort)
 			return errShort
 		}
-		if !c.holdsBack(w.s) { // the one before may have been refused
-			c.fetch(ctx, lease, w.s, w.v)
+		if c.holdsBack(w.s) { // the one before may have been refused
+			continue
 		}
+		if slices.ContainsFunc(wants[:i], func(other want) bool { return other.s.key == w.s.key }) {
+			views, err := c.look(ctx, w.s) // the same token by another way, and it may be there by now
+			if err != nil {
+				c.away(ctx, []*Source{w.s}, err)
+				continue
+			}
+			if w.v = views[0]; w.s.take(ctx, w.v) {
+				continue
+			}
+		}
+		c.fetch(ctx, lease, w.s, w.v)
 	}
 	return nil
 }
@@ -228,7 +239,7 @@ var errShort = redisError(errors.New("its replies took so long, or this process 
 func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view) {
 	c.mu.Lock()
 	priority, why, any := s.needs()
-	before := s.held.Load()
+	before, floor := s.held.Load(), s.floor
 	c.mu.Unlock()
 	if !any {
 		return // those who waited have left
@@ -266,6 +277,9 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	}
 	c.back()
 	done := s.ask(ctx, within, attempt, false)
+	if done.answer.sent {
+		defer c.pace(ctx, done.sent.mono)
+	}
 	if done.verdict.class != "" {
 		c.account(ctx, done.account)
 		s.refuse(done, priority)
@@ -275,7 +289,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	r := s.granted(done.verdict.grant)
 	// It counts as issued when it was admitted, but after the one that it replaces,
 	// even if the clock of Redis went back in between.
-	r.issued = max(admission.Now, v.floor)
+	r.issued = max(admission.Now, floor)
 	if before != nil {
 		r.issued = max(r.issued, before.record.issued+1)
 	}
@@ -294,7 +308,6 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		c.mu.Unlock()
 		return
 	}
-	defer c.pace(ctx, done.sent.mono)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !kept(word) { // the lease was broken, and another one was faster

@@ -34,6 +34,7 @@ type Source struct {
 	at       time.Time     // when it wants the flight's attention; zero: not at all
 	timer    *time.Timer   // starts the flight then
 	waiting  int           // callers that wait for a token, or for another one
+	missed   time.Time     // the last of them that left without one, and a lease's time
 	change   chan struct{} // closed when something has changed for them
 	failure  *failure      // why there is no token
 	refusal  *failure      // why the one there is was not replaced

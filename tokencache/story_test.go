@@ -424,3 +424,27 @@ func (p *pausing) RoundTrip(req *http.Request) (*http.Response, error) {
 	time.Sleep(p.after)
 	return resp, err
 }
+
+// Two sources of one process may stand for one token, as when only the way in which
+// it is asked for differs.
+func TestTwoSourcesOfOneToken(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		cred := f.credentials()
+		cred.Encoding = Form
+		twin, err := r.cache.Source(cred)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for _, s := range []*Source{r.source, twin} {
+			wg.Go(func() {
+				if _, err := s.Token(f.t.Context()); err != nil {
+					f.t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		f.want(1)
+	})
+}

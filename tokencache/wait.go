@@ -20,7 +20,7 @@ func (c *client) standBy(ctx context.Context, todo []*Source, left time.Duration
 	c.mu.Lock()
 	waits := false
 	for _, s := range todo {
-		if s.waiting > 0 && (s.valid() == nil || s.unwanted != nil) {
+		if s.awaited() && (s.valid() == nil || s.unwanted != nil) {
 			waits = true
 		} else if s.valid() != nil {
 			s.schedule(turn)
@@ -122,7 +122,7 @@ func (s *Source) hear(n news, after moment) {
 	case last != nil && v.record != nil && v.record.order(last.record) <= 0: // somebody repeats what was said once
 	case v.record == nil || v.record.issued < s.floor:
 	case late:
-		if h != nil || s.waiting > 0 {
+		if h != nil || s.awaited() {
 			s.schedule(rand.N(100 * time.Millisecond)) // not all at once
 		}
 	default:
