@@ -72,6 +72,23 @@ func (d dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	return next
 }
 
+// Redis goes away between a renewal and its commit, and nobody asks this replica any
+// more. What it has paid for is the fleet's all the same.
+func TestTokenThatTheFleetDoesNotHave(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.serve(8*time.Hour, time.Hour)
+		f.afterAnswer(r, r.net.cut)
+		time.Sleep(2 * time.Hour)
+		f.want(2)
+		r.net.mend()
+		time.Sleep(time.Minute)
+		r.close()
+		f.token(f.start(1)[0])
+		f.want(2)
+	})
+}
+
 // Redis goes away between the request of a Rotate and its commit, and callers
 // are about.
 func TestRotateWhenRedisGoesAway(t *testing.T) {
