@@ -29,7 +29,7 @@ var (
 )
 
 // known are seeds that broke a promise once.
-var known = []uint64{170357404, 1434272218, 1847434428, 2115074085, 2607647257, 3394876190, 4146212609}
+var known = []uint64{170357404, 509260739, 1434272218, 1847434428, 2115074085, 2607647257, 3394876190, 4146212609}
 
 // A mishap is one kind of thing that can happen to a fleet.
 type mishap struct {
