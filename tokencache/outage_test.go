@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -827,5 +828,31 @@ func TestSealKeysAreRotated(t *testing.T) {
 			f.serve(10*time.Hour, time.Hour/4) // so long that what an old key has sealed is over
 		}
 		f.want(5) // one each nine hours
+	})
+}
+
+// A replica that cannot reach the token endpoint may be the only one. It blocks
+// nobody else, and itself for longer and longer, up to half a minute.
+func TestUnreachableForOne(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		attempts := 0
+		rt := endpointTransport(nil)
+		rt.Proxy = func(*http.Request) (*url.URL, error) { attempts++; return nil, errors.New("no such proxy") }
+		r.cache.rt = rt
+		for range 3600 {
+			if _, err := r.source.Token(f.t.Context()); err == nil {
+				f.t.Fatal("got a token")
+			}
+			time.Sleep(time.Second)
+		}
+		if attempts < 60 || attempts > 240 {
+			f.t.Errorf("it tried %d times in an hour, want one in half a minute", attempts)
+		}
+		start := time.Now()
+		f.token(f.start(1)[0])
+		if took := time.Since(start); took > 0 {
+			f.t.Errorf("another one was held up for %v", took)
+		}
 	})
 }
