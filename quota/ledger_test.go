@@ -79,6 +79,15 @@ func (b *book) answer(a *quota.Attempt, outcome quota.Outcome, hour string, bloc
 	return got
 }
 
+// told observes an answer that was received a while ago.
+func (b *book) told(a *quota.Attempt, received time.Time, answer *quota.Answer) {
+	b.t.Helper()
+	answer.Age = time.Since(received)
+	if _, err := b.Observe(b.t.Context(), a, answer); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // spend asks for one token and gets it, with the given header.
 func (b *book) spend(p quota.Priority, hour string) {
 	b.t.Helper()
@@ -445,8 +454,6 @@ func TestBlockOutlivesAnOlderSuccess(t *testing.T) {
 	})
 }
 
-// Trouble that may be one replica's own becomes everybody's when a second one
-// meets it.
 // A success of an hour ago is told of late. It does not lift a block that is
 // newer.
 func TestLateSuccessLiftsNoNewerBlock(t *testing.T) {
@@ -466,6 +473,47 @@ func TestLateSuccessLiftsNoNewerBlock(t *testing.T) {
 	})
 }
 
+// A refusal of the window before is told of late. It says nothing about this
+// one, which is spent.
+func TestLateRefusalOpensNoSpentWindow(t *testing.T) {
+	bubble(t, &quota.Options{Enforced: true}, func(t *testing.T, b *book) {
+		late, _ := b.admit(quota.Need)
+		h, received := header("2/0"), time.Now() // and then its replica is cut off from Redis
+		time.Sleep(time.Hour + 5*time.Minute)
+		b.spend(quota.Need, "2/1")
+		b.spend(quota.Need, "2/0")
+		if _, denied := b.admit(quota.Need); denied == nil {
+			t.Fatal("the quota is spent, and a request was admitted")
+		}
+		b.told(late, received, &quota.Answer{Outcome: quota.Refused, Header: h,
+			Blocks: []quota.Block{{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: 59 * time.Minute}}})
+		if _, denied := b.admit(quota.Need); denied == nil || denied.Reason != quota.Spent {
+			t.Errorf("after a refusal of an hour ago was told of: got %v, want the quota to be spent", denied)
+		}
+	})
+}
+
+// An older refusal that is told of late makes a block no older than it is: the
+// successes in between do not lift it.
+func TestLateRefusalMakesNoBlockOlder(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, b *book) {
+		late, _ := b.admit(quota.Need)
+		received := time.Now()
+		time.Sleep(time.Minute)
+		between, _ := b.admit(quota.Need)
+		time.Sleep(time.Minute)
+		a, _ := b.admit(quota.Need)
+		refusal := quota.Block{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: time.Hour}
+		b.answer(a, quota.Refused, "", refusal)
+		b.told(late, received, &quota.Answer{Outcome: quota.Refused, Blocks: []quota.Block{refusal}})
+		if blocks := b.answer(between, quota.Issued, ""); len(blocks) != 1 {
+			t.Errorf("after the success of a request that was sent before the block: got %+v, want the block to stand", blocks)
+		}
+	})
+}
+
+// Trouble that may be one replica's own becomes everybody's when a second one
+// meets it.
 func TestQuorum(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {
 		trouble := quota.Block{Scope: quota.Tenant, Reason: "unreachable", Base: time.Minute, Cap: time.Hour, Quorum: true}

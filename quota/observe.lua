@@ -136,7 +136,9 @@ for _ = 1, tonumber(arg()) do
   if confirmed then
     if reason == 'quota' then put('m:' .. scope, 'enforced ' .. int(now + STICKY)) end
     if b and b.ends > ends then ends = b.ends end
-    put('b:' .. scope, int(ends) .. ' ' .. int(now) .. ' ' .. int(count) .. ' ' .. reason)
+    -- It is as old as the answer, whenever that is told, and never older than it was.
+    local since = math.max(now - age, b and math.min(b.since, now) or 0)
+    put('b:' .. scope, int(ends) .. ' ' .. int(since) .. ' ' .. int(count) .. ' ' .. reason)
   end
 end
 for _, scope in ipairs(scopes) do tell(scope) end

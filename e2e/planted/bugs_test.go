@@ -104,6 +104,8 @@ var bugs = []bug{
 	{"a shorter block replaces a longer one", "quota/observe.lua", "if b and b.ends > ends then ends = b.ends end", ""},
 	{"one replica's trouble is everybody's", "quota/observe.lua", "if not confirmed then put(", "confirmed = true\n    if false then put("},
 	{"a late success lifts a newer block", "quota/observe.lua", "math.min(a and a.at or now, now - age)", "a and a.at or now"},
+	{"a refusal is as new as its telling", "quota/observe.lua", "math.max(now - age, b and math.min(b.since, now) or 0)", "now"},
+	{"a late refusal makes a block older", "quota/observe.lua", "math.max(now - age, b and math.min(b.since, now) or 0)", "math.max(now - age, 0)"},
 	{"jitter comes early", "quota/common.lua", "return math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)", "return -math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)"},
 	{"the journal stops the ledger", "quota/common.lua", "if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end", ""},
 	{"Retry-After has no bound", "quota/retryafter.go", "return min(max(d, MinWait), MaxWait)", "return d"},
