@@ -37,7 +37,8 @@ local function roll(w)
   if w.length == 0 then drop(w.field) return nil end
   w.ends = w.ends + (math.floor((now - w.ends) / w.length) + 1) * w.length
   w.open = open_after(w.ends, w.length, dice)
-  w.server, w.own, w.forced, w.seen = 0, own_since(w), 0, 0
+  w.server, w.seen = 0, 0
+  w.own, w.forced = own_since(w)
   w.used = w.own
   return w
 end

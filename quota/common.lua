@@ -162,16 +162,18 @@ end
 
 -- own_since counts our attempts that a window may count which has just become
 -- known: those since it began, those of the last minute before it that nobody
--- has answered for, and the one whose answer told of it.
+-- has answered for, and the one whose answer told of it. It also returns how many
+-- of them were forced.
 local function own_since(w, teller)
-  local from, n = w.ends - w.length, 0
+  local from, n, forced = w.ends - w.length, 0, 0
   for _, a in ipairs(attempts()) do
     if a.status ~= 'back' and (a.at >= from - GUARD or a.id == teller or a.status == 'sent' and a.at > from - 60000) then
       n = n + 1
+      if a.priority == 'forced' then forced = forced + 1 end
       if a.status == 'sent' then counts(a, w) end
     end
   end
-  return n
+  return n, forced
 end
 
 -- load_block returns a block that is still on. One that would last longer than

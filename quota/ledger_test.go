@@ -348,6 +348,49 @@ func TestForcedBudget(t *testing.T) {
 	})
 }
 
+// The answer that tells of the quota may be a refusal, such as a 503: then it
+// costs nothing of the budget. What brought a token before the quota was known
+// does.
+func TestForcedBudgetOfAFirstWindow(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, b *book) {
+		a, _ := b.admit(quota.Forced)
+		b.answer(a, quota.Refused, "10/9")
+		if w := b.window(); w.Forced != 0 || w.Own != 0 {
+			t.Errorf("after a refusal: got %+v, want nothing asked for", w)
+		}
+		b.spend(quota.Forced, "10/8")
+		if _, denied := b.admit(quota.Forced); denied == nil || denied.Reason != quota.ForcedSpent {
+			t.Errorf("a second one: got %v, want its budget to be spent", denied)
+		}
+	})
+	bubble(t, nil, func(t *testing.T, b *book) {
+		b.spend(quota.Forced, "")
+		b.spend(quota.Need, "10/8")
+		if w := b.window(); w.Forced != 1 || w.Own != 2 {
+			t.Errorf("when the second answer tells of the quota: got %+v, want two asked for, and one of them forced", w)
+		}
+	})
+}
+
+// A forced request that nobody has answered for may belong to either side of the
+// hour. To take it back on the other side gives back what it took there.
+func TestForcedBudgetAcrossTheHour(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, b *book) {
+		b.spend(quota.Need, "20/19")
+		time.Sleep(time.Hour - 10*time.Second)
+		out, _ := b.admit(quota.Forced)
+		time.Sleep(2 * time.Minute)
+		b.spend(quota.Forced, "20/18")
+		if w := b.window(); w.Forced != 2 {
+			t.Errorf("got %+v, want two forced, and one of them perhaps before the hour", w)
+		}
+		b.answer(out, quota.Unsent, "")
+		if w := b.window(); w.Forced != 1 || w.Used != 2 {
+			t.Errorf("when one was not sent: got %+v, want one forced", w)
+		}
+	})
+}
+
 func TestForcedBudgetWhileTheQuotaIsUnknown(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {
 		b.spend(quota.Forced, "")

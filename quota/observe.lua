@@ -88,9 +88,8 @@ for _ = 1, tonumber(arg()) do
         w.seen = 1
       end
     elseif not w or ends > w.ends or w.seen == 0 and ends > now then
-      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0,
-        forced = priority == 'forced' and 1 or 0, seen = spent and 1 or 0 }
-      w.own = own_since(w, id)
+      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0, seen = spent and 1 or 0 }
+      w.own, w.forced = own_since(w, id)
       w.used = math.max(w.server, w.own)
     else
       w = nil

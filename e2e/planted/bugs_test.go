@@ -32,6 +32,8 @@ var bugs = []bug{
 	{"the expiry counts from the answer", "tokencache/renew.go", "expiry(admission.Now, admitted, done.sent.mono,", "expiry(admission.Now, admitted, done.sent.mono.Add(done.answer.took),"},
 	{"what is left counts from the answer", "tokencache/adopt.go", "s.adopt(r, done.verdict.grant.life, done.sent, true)", "s.adopt(r, done.verdict.grant.life, s.client.cache.moment(), true)"},
 	{"a forced request that brought no token is spent", "quota/observe.lua", "if priority == 'forced' and state", "if false and state"},
+	{"what was forced before a window was known is forgotten", "quota/common.lua", "if a.priority == 'forced' then forced = forced + 1 end", ""},
+	{"what was taken back counts in a new window", "quota/common.lua", "if a.status ~= 'back' and (", "if ("},
 	{"what was admitted and not sent stays spent", "tokencache/renew.go", `c.remember(account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})`, ""},
 	{"a replica does not give back what Redis has lost", "tokencache/renew.go", "if mine != nil { // the fleet has lost it, or has an older one", "if false {"},
 	{"a record under an unknown key counts as none", "tokencache/renew.go", "if errors.Is(problem, seal.ErrUnknownKey) {", "if errors.Is(problem, seal.ErrUnknownKey) && false {"},
