@@ -4,6 +4,8 @@
 -- numbers far below 2^53. The state is one hash:
 --
 --   w:<scope>:<bucket>   end length quota server own used forced open seen
+--                        (seen: 0, if no header has told of this window yet; 1, if one
+--                        has; or since when the server says that nothing is left)
 --   b:<scope>            until since count reason
 --   a:<attempt>          at sent|done|back priority window|window|…   (window: <field>@<end>)
 --   m:<scope>            enforced|advisory until
@@ -85,7 +87,7 @@ local function load_window(field)
     used = v[6], forced = v[7], open = v[8], seen = v[9] }
   local longest = w.length > 0 and w.length or MAX_BLOCK
   if w.length < 0 or w.length > MAX_BLOCK or w.ends > now + longest + SLACK or w.open > w.ends + GUARD + MAX_JITTER then return nil end
-  if w.quota < 0 or w.server < 0 or w.own < 0 or w.forced < 0 or w.used < math.max(w.server, w.own) then return nil end
+  if w.quota < 0 or w.server < 0 or w.own < 0 or w.forced < 0 or w.seen < 0 or w.used < math.max(w.server, w.own) then return nil end
   return w
 end
 

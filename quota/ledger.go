@@ -169,8 +169,9 @@ type Answer struct {
 	// Age is how long ago the response came. Zero means just now.
 	Age time.Duration
 
-	// Took is how long the token request took. Status is its result in a few
-	// words. They go into the journal, for people.
+	// Took is how long the token request took, so long before the response it
+	// was sent. It goes into the journal, for people, as does Status, its result
+	// in a few words.
 	Took   time.Duration
 	Status string
 

@@ -304,6 +304,69 @@ func TestMonitorMode(t *testing.T) {
 	})
 }
 
+// A token is a proof that the quota is only watched if the server had said that
+// none was left before that token was asked for. It may also have been the last
+// one but one, and its answer told of late.
+func TestLateSuccessIsNoProof(t *testing.T) {
+	mode := func(b *book) string {
+		b.t.Helper()
+		state, err := b.Peek(b.t.Context())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return state.Modes[quota.Client]
+	}
+	for name, out := range map[string]func(b *book) (told func()){
+		"told of late": func(b *book) func() {
+			late, _ := b.admit(quota.Need)
+			h, received := header("3/1"), time.Now()
+			return func() { b.told(late, received, &quota.Answer{Outcome: quota.Issued, Header: h}) }
+		},
+		"under way for long": func(b *book) func() {
+			late, _ := b.admit(quota.Need)
+			return func() { b.answer(late, quota.Issued, "3/0") }
+		},
+		"under way while an older answer is told of": func(b *book) func() {
+			older, _ := b.admit(quota.Need)
+			h, received := header("3/2"), time.Now()
+			time.Sleep(time.Second)
+			late, _ := b.admit(quota.Need)
+			return func() {
+				b.told(older, received, &quota.Answer{Outcome: quota.Issued, Header: h})
+				b.answer(late, quota.Issued, "3/0")
+			}
+		},
+		"asked for past Redis": func(b *book) func() {
+			late := b.attempt(quota.Need)
+			sent := time.Now()
+			return func() {
+				took, h, received := time.Since(sent), header("3/0"), time.Now()
+				time.Sleep(time.Minute)
+				_, _ = b.Admit(b.t.Context(), late) // a denial comes too late
+				b.told(late, received, &quota.Answer{Outcome: quota.Issued, Header: h, Took: took})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, b *book) {
+				told := out(b)
+				time.Sleep(time.Minute)
+				b.spend(quota.Need, "3/0")
+				time.Sleep(time.Minute)
+				told()
+				if got := mode(b); got != "" {
+					t.Errorf("got mode %q, and nothing has shown that", got)
+				}
+				time.Sleep(5 * time.Minute) // after which one may probe again
+				b.spend(quota.Need, "3/0")
+				if got := mode(b); got != "advisory" {
+					t.Errorf("got mode %q of one that was asked for after nothing was left, want it to be advisory", got)
+				}
+			})
+		})
+	}
+}
+
 // A probe that is refused decides the other way, for a week.
 func TestProbeRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {

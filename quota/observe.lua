@@ -3,7 +3,8 @@
 -- set in one step. Replaying it changes nothing: an attempt is settled once.
 --
 -- ARGV  1 attempt id   2 outcome: issued|refused|unsent|unknown   3 age: how long ago the answer came, ms
---       4 dice   5 by   6 status, for people   7 header, for people   8 took, ms   9 journal length
+--       4 dice   5 by   6 status, for people   7 header, for people
+--       8 took: how long before the answer it was sent, ms   9 journal length
 --       10 number of scopes, then the scopes
 --       then the number of limits, then of each: scope bucket length quota remaining left
 --           (remaining and left may be '': not said)
@@ -13,6 +14,7 @@
 -- Reply {'observed' or 'replayed', now, then of each block that is on: scope, reason, until, count}
 
 local id, outcome, age, dice, by = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local took = tonumber(ARGV[8])
 local at = 10
 local function arg() at = at + 1 return ARGV[at] end
 
@@ -34,7 +36,8 @@ if a and a.status ~= 'sent' then
   return reply
 end
 local priority = a and a.priority or 'need'
-local began = math.min(a and a.at or now, now - age) -- it was sent before it was answered
+-- When it was sent, or earlier. One that was sent past Redis was admitted late.
+local began = math.min(a and a.at or now, now - age - math.max(took, 0))
 
 -- Take the count back if no token can have been issued for it.
 if a and (outcome == 'unsent' or outcome == 'refused') then
@@ -60,6 +63,15 @@ save_attempt(id, a)
 -- ended before the one we know is an old answer, and one that ends after it is
 -- the next window.
 local overrun, spent_before = {}, {}
+-- seen is what a window's field of that name is after a header that shows so many
+-- as spent.
+local function seen(w, spent)
+  if w.server < w.quota then return 1 end
+  local answered = math.max(now - age, 2)
+  if w.seen < 2 then return answered end
+  return spent < w.quota and w.seen or math.min(w.seen, answered)
+end
+
 for _ = 1, tonumber(arg()) do
   local scope, bucket, length = arg(), arg(), tonumber(arg())
   local quota, remaining, left = tonumber(arg()), tonumber(arg()), tonumber(arg())
@@ -79,16 +91,17 @@ for _ = 1, tonumber(arg()) do
     local same = w and same_window(ends, w.ends, length)
     local presumed = same and w.seen == 0
     if same then
-      if w.server >= w.quota then spent_before[scope] = true end
+      if w.seen > 0 and w.server >= w.quota and w.seen <= began then spent_before[scope] = true end
       w.quota = quota
       if presumed then w.ends = ends else w.ends = math.max(w.ends, ends) end
       if spent then
         w.server = math.max(w.server, spent)
         w.used = math.max(w.used, spent)
-        w.seen = 1
+        w.seen = seen(w, spent)
       end
     elseif not w or ends > w.ends or w.seen == 0 and ends > now then
-      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0, seen = spent and 1 or 0 }
+      w = { field = field, ends = ends, length = length, quota = quota, server = spent or 0, seen = 0 }
+      if spent then w.seen = seen(w, spent) end
       w.own, w.forced = own_since(w, id)
       w.used = math.max(w.server, w.own)
     else
@@ -109,7 +122,8 @@ if outcome == 'issued' then
     if b and b.since <= began then drop('b:' .. scope) end
     drop('r:' .. scope)
     if spent_before[scope] or overrun[scope] then
-      -- A token although the server itself had said that none was left.
+      -- A token although the server itself had said, before it was asked, that
+      -- none was left.
       if mode(scope) ~= 'enforced' then put('m:' .. scope, 'advisory ' .. int(now + STICKY)) end
     end
   end

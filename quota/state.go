@@ -113,7 +113,7 @@ func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 	end, length, open := n[0], n[1], n[7]
 	w := Window{
 		Scope: Scope(name[:colon]), Bucket: name[colon+1:],
-		Quota: n[2], Server: n[3], Own: n[4], Used: n[5], Forced: n[6], Confirmed: n[8] == 1,
+		Quota: n[2], Server: n[3], Own: n[4], Used: n[5], Forced: n[6], Confirmed: n[8] > 0,
 	}
 	longest := length
 	if longest == 0 {
@@ -122,7 +122,7 @@ func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 	switch {
 	case length < 0 || length > maxBlock || end > now+longest+slack || open > end+guard+maxJitter.Milliseconds():
 		return Window{}, false
-	case w.Quota < 0 || w.Server < 0 || w.Own < 0 || w.Forced < 0 || w.Used < max(w.Server, w.Own):
+	case w.Quota < 0 || w.Server < 0 || w.Own < 0 || w.Forced < 0 || n[8] < 0 || w.Used < max(w.Server, w.Own):
 		return Window{}, false
 	}
 	if now >= open {
