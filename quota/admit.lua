@@ -1,6 +1,7 @@
 -- admit: may this token request be sent? If so, count it, before it is sent.
 -- One script, so that nobody can be let in between the look and the count.
--- Replaying it changes nothing: an attempt is counted once, under its id.
+-- Replaying it changes nothing: an attempt is counted once, under its id, as
+-- long as it is among the last KEEP_ATTEMPTS. Later it counts as another one.
 --
 -- ARGV  1 attempt id   2 priority: need|expiring|early|forced   3 dice
 --       4 '1' if the quota is known to be enforced, '0' if that is to be found out

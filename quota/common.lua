@@ -24,7 +24,7 @@ local STICKY = 7 * 86400000      -- how long "enforced" or "advisory" is believe
 local PROBE_EVERY = 300000
 local FORCED_EVERY = 900000      -- how often a forced request is admitted while no quota is known
 local KEEP = STICKY + 86400000   -- the life of the state, beyond its longest window
-local KEEP_ATTEMPTS = 8
+local KEEP_ATTEMPTS = 32         -- how many are known by their ids, the last ones
 
 local function int(n) return string.format('%.0f', n) end
 

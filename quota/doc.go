@@ -87,7 +87,8 @@
 //
 //	fault                          what happens
 //	Redis does not answer          an error that is no [*DeniedError]: do not send
-//	a reply of Redis is lost       the client repeats the script, which counts an attempt once
+//	a reply of Redis is lost       the client repeats the script, which knows the last 32 attempts and
+//	                               counts them once
 //	the state is lost              one request finds out, as on the first day
 //	the state is damaged           what does not read as it should, or cannot be, counts as absent
 //	the asker dies                 its attempt stays counted, and shows in the journal without an outcome

@@ -85,7 +85,9 @@ func NewLedger(rdb redis.Scripter, key string, opts *Options) *Ledger {
 // the account of what became of it.
 type Attempt struct {
 	// ID names the attempt. It must be unique, and the same in Admit and
-	// Observe. A repeated call under one ID has no further effect.
+	// Observe. A repeated call under one ID has no further effect, as long as
+	// the attempt is among the last 32. After that it is taken for another one,
+	// so it may cost one more of the quota, and a block may last longer.
 	ID string
 
 	// Priority says how badly the token is needed. The zero value is Need.

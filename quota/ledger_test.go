@@ -178,6 +178,40 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A replica whose reply was lost tells of its request again. Meanwhile others have
+// made theirs. If they were so many that it is forgotten, it counts once more, and
+// that is all.
+func TestToldTwice(t *testing.T) {
+	for _, row := range []struct {
+		others int
+		more   int64
+	}{{0, 0}, {8, 0}, {31, 0}, {32, 1}, {40, 1}} {
+		t.Run(fmt.Sprintf("after %d others", row.others), func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, b *book) {
+				b.spend(quota.Need, "100/99")
+				direct := b.attempt(quota.Need) // was sent past Redis
+				tell := func() {
+					if _, err := b.Admit(t.Context(), direct); err != nil {
+						t.Fatal(err)
+					}
+					b.told(direct, time.Now(), &quota.Answer{Outcome: quota.Issued})
+				}
+				tell()
+				for range row.others {
+					time.Sleep(time.Second)
+					b.spend(quota.Need, "")
+				}
+				before := b.window().Used
+				tell()
+				tell()
+				if got := b.window().Used - before; got != row.more {
+					t.Errorf("told again, it counts %d times more, want %d", got, row.more)
+				}
+			})
+		})
+	}
+}
+
 // A renewer that dies while its request is out has spent it.
 func TestLostAttemptCounts(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *book) {

@@ -1,6 +1,7 @@
 -- observe: what became of an attempt, and what the answer's header said of the
 -- quota. One script, so that a count is taken back, a window learnt and a block
--- set in one step. Replaying it changes nothing: an attempt is settled once.
+-- set in one step. Replaying it changes nothing: an attempt is settled once, as
+-- long as its id is known.
 --
 -- ARGV  1 attempt id   2 outcome: issued|refused|unsent|unknown   3 age: how long ago the answer came, ms
 --       4 dice   5 by   6 status, for people   7 header, for people

@@ -95,6 +95,7 @@ var bugs = []bug{
 
 	// The ledger.
 	{"an attempt is counted as often as it is repeated", "quota/admit.lua", "if load_attempt(id) then return { 'admitted', int(now), '0' } end", ""},
+	{"an attempt is soon forgotten", "quota/common.lua", "local KEEP_ATTEMPTS = 32", "local KEEP_ATTEMPTS = 8"},
 	{"an attempt is not counted before it is sent", "quota/admit.lua", "w.used = w.used + 1", ""},
 	{"no reserve is kept", "quota/admit.lua", "if free > reserve(w) then return nil end", "if free > 0 then return nil end"},
 	{"the budget of forced renewals has no bottom", "quota/admit.lua", "if priority == 'forced' and w.forced >= forced_budget(w) then", "if false then"},
