@@ -15,13 +15,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/fleettoken/fleettoken/e2e/canary"
+	"github.com/fleettoken/fleettoken/e2e/redistest"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
 // TestThreat tells what comes of some threats; their numbers are those of
 // TestThreat in tokencache. One run is enough for three.
 func TestThreat(t *testing.T) {
+	t.Run("S10 an account of Redis that may do more than it needs", accountIsLeast)
 	t.Run("S03 S04 S29 a secret in what is printed, at rest, or on a command line", secretsStayInside)
 }
 
@@ -144,5 +148,59 @@ func monitor(t *testing.T, addr, password string) func() []byte {
 		<-done
 		_ = watch.Wait()
 		return seen.Bytes()
+	}
+}
+
+// The account that ships with the library may do nothing to what is not the
+// fleet's, nor look at it, also by way of a script, and nothing to the server.
+// That it may do what a fleet needs is shown where fleets run under it, see
+// TestFault/40.
+func accountIsLeast(t *testing.T) {
+	server := redistest.StartWith(t, admin, "--aclfile", users(t, shipped(t), ""))
+	if err := server.Client().Set(t.Context(), "other", "theirs", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	opts := *server.Client().Options()
+	opts.Username, opts.Password, opts.MaxRetries = "fleettoken", "secret", -1
+	rdb := redis.NewClient(&opts)
+	defer rdb.Close()
+	run := func(command string) error {
+		args := make([]any, 0, 8)
+		for word := range strings.FieldsSeq(command) {
+			args = append(args, strings.ReplaceAll(word, "_", " "))
+		}
+		return rdb.Do(t.Context(), args...).Err()
+	}
+	for _, command := range []string{
+		"set fleettoken:x 1", "get fleettoken:x", "publish fleettoken:x 1", "eval return_redis.call('GET',KEYS[1]) 1 fleettoken:x",
+	} {
+		if err := run(command); err != nil {
+			t.Errorf("%s: got %v, want it to be allowed", command, err)
+		}
+	}
+	for _, command := range []string{
+		// What others have.
+		"get other", "set other 1", "del other", "exists other", "pttl other", "hgetall other", "hset other a b", "xrevrange other + -",
+		"mget fleettoken:x other", "mset fleettoken:x 1 other 2", "publish other 1", "subscribe other", "psubscribe *", "psubscribe fleettoken:*",
+		"eval return_redis.call('GET',KEYS[1]) 1 other", "eval return_redis.call('GET','other') 0", "eval return_redis.call('PUBLISH','other','1') 0",
+		"copy fleettoken:x other", "rename fleettoken:x other",
+		// What there is.
+		"keys *", "keys fleettoken:*", "scan 0", "randomkey", "dbsize", "dump fleettoken:x", "monitor", "info", "command list",
+		"client list", "slowlog get", "latency latest", "memory stats", "object encoding fleettoken:x", "pubsub channels", "acl list", "acl whoami",
+		// The server.
+		"flushall", "flushdb", "config get *", "config set maxmemory 1", "config rewrite", "script flush", "script kill", "script load return_1",
+		"function list", "function flush", "eval return_redis.call('FLUSHALL') 0", "eval return_redis.call('DBSIZE') 0",
+		"acl setuser fleettoken +@all", "client kill type normal", "module list", "replicaof 127.0.0.1 1", "cluster info",
+		"failover", "save", "bgsave", "shutdown nosave", "select 1", "swapdb 0 1", "migrate 127.0.0.1 1 fleettoken:x 0 100", "restore fleettoken:y 0 x",
+	} {
+		err := run(command)
+		refused := func(sign string) bool { return err != nil && strings.Contains(err.Error(), sign) }
+		// A script is told in the words of its version.
+		if !refused("NOPERM ") && !refused("The user executing the script can't ") && !refused("ACL failure in script") {
+			t.Errorf("%s: got %v, want it to be no right of this account", command, err)
+		}
+	}
+	if theirs, err := server.Client().Get(t.Context(), "other").Result(); err != nil || theirs != "theirs" {
+		t.Errorf("what others have is %q, %v, want it as it was", theirs, err)
 	}
 }
