@@ -81,7 +81,7 @@ func TestFailovers(t *testing.T) {
 		ledger := p.guard.tenant.Requests()
 		early := 0
 		for i := 1; i < len(ledger); i++ {
-			if ledger[i].Arrived.Sub(ledger[i-1].Arrived) < p.guard.life-p.guard.options.RenewBefore-haste {
+			if ledger[i].Arrived.Sub(ledger[i-1].Arrived) < p.guard.life-p.guard.options.RenewBefore-p.guard.haste {
 				early++
 			}
 		}
