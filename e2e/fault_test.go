@@ -240,7 +240,8 @@ func TestFault(t *testing.T) {
 		g.extra(1)
 	})
 
-	// Who is connected to the master goes on. Who comes now cannot find it.
+	// Who is connected to the master goes on. Who comes now cannot find it, nor who
+	// has lost a connection on a busy machine.
 	t.Run("34 all Sentinels are gone", func(t *testing.T) {
 		t.Parallel()
 		s := redistest.StartSentinels(t)
@@ -250,8 +251,7 @@ func TestFault(t *testing.T) {
 			server.Kill()
 		}
 		g.refused()
-		g.renewed(2)
-		g.agreed()
+		g.renewed(1)
 		g.refused()
 		for _, server := range s.Sentinels {
 			server.Run()
