@@ -68,7 +68,7 @@ var threats = []threat{
 	{7, "a field of a record swapped for another's", swappedFields},
 	{8, "a writer of Redis", notHere("TestFault/64 to TestFault/71; TestThreat/S08 in quota")},
 	{9, "a replica that seals what cannot be", impossibleRecords},
-	{10, "an account of Redis that may do more than it needs", notHere("TestFault in e2e runs a fleet under the account that ships, and reads what Redis refused")},
+	{10, "an account of Redis that may do more than it needs", notHere("TestThreat/S10 in e2e tries what the account that ships may not do, and TestFault there runs fleets under it")},
 	{11, "a hole in the Lua of an old Redis", notHere("it is for whoever runs Redis to keep it up to date: EVAL cannot be done without")},
 	{12, "a Redis without TLS on another host", notHere("the application brings its own Redis client; the command warns: TestThreat/S12 in cmd/fleettoken")},
 	{13, "DNS rebinding", notHere("nothing here serves a token over HTTP")},
