@@ -353,7 +353,7 @@ var faults = []fault{
 			})
 		}
 	}},
-	{number: 46, name: "expires_in disagrees with the token", story: notHere("tokens are opaque to the fleet: expires_in is what the endpoint says of them")},
+	{number: 46, name: "expires_in disagrees with the token", story: again(TestTokenSaysWhenItEnds)},
 
 	// The token endpoint.
 	{number: 47, name: "429 with the header of the quota", story: again(TestQuotaExceeded)},
@@ -472,27 +472,9 @@ var faults = []fault{
 	{number: 64, name: "somebody writes a token of their own", story: spoiltRecord(func(f *fleet, s *Source) {
 		f.m.HSet(s.key, "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", `{"token":"theirs","type":"Bearer"}`)
 	})},
-	{number: 65, name: "somebody copies a record to another place", story: func(t *testing.T) {
-		spoiltRecord(func(f *fleet, s *Source) {
-			cred := f.credentials()
-			cred.Audience = "another"
-			other, err := f.replicas[0].cache.Source(cred)
-			if err != nil {
-				f.t.Fatal(err)
-			}
-			if _, err := other.Token(f.t.Context()); err != nil {
-				f.t.Fatal(err)
-			}
-			for _, field := range []string{"issued", "expires", "sealed"} {
-				f.m.HSet(s.key, field, f.m.HGet(other.key, field))
-			}
-		})(t)
-	}},
-	{number: 66, name: "somebody puts an older record back", strike: struck("Redis puts an old token back"), costs: 1, lasts: 2 * time.Hour},
-	{number: 67, name: "somebody blocks for ever", strike: func(tr *trial) func() {
-		tr.m.HSet(tr.all()[0].source.client.names.Quota, "b:client", "253402300799000 1 1 quota")
-		return nil
-	}},
+	{number: 65, name: "somebody copies a record to another place", story: again(TestRecordIsCopied)},
+	{number: 66, name: "somebody puts an older record back", story: again(TestRecordIsRolledBack)},
+	{number: 67, name: "somebody blocks for ever", story: again(TestBlockWithoutAnEnd)},
 	{number: 68, name: "somebody takes the lease for ever", strike: struck("somebody takes the lease for ever")},
 	{number: 69, name: "somebody deletes the keys in a loop", story: func(t *testing.T) {
 		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
