@@ -3,6 +3,9 @@ package tokencache
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -106,19 +109,7 @@ func TestRedisClockIsSetBack(t *testing.T) {
 				f.together(f.start(3))
 				issued := time.Now()
 				time.Sleep(time.Hour)
-				behind := make(chan struct{})
-				go func() { // the clock of miniredis stands still once it is set
-					for {
-						f.m.SetTime(time.Now().Add(-by))
-						select {
-						case <-time.After(time.Second):
-						case <-behind:
-							return
-						}
-					}
-				}()
-				defer close(behind)
-				synctest.Wait()
+				defer f.setRedisClock(-by)()
 				r := f.start(1)[0]
 				tok, err := r.source.Token(f.t.Context())
 				if err != nil {
@@ -136,4 +127,114 @@ func TestRedisClockIsSetBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The clock of Redis jumps while a replica has the lease and its request is on
+// the way. Forward, the lease is over at once, and another one may ask as well.
+// Back, it lasts for hours, and if its holder dies nobody gives it back.
+func TestRedisClockJumpsDuringALease(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		by    time.Duration
+		dies  bool // the one that holds the lease
+		costs int
+	}{
+		{"forward", time.Minute, false, 1},
+		{"back", -2 * time.Hour, false, 0},
+		{"back, and the holder dies", -2 * time.Hour, true, 1},
+	} {
+		for moment, at := range map[string]time.Duration{"cold start": 0, "renewal": 9*time.Hour - 10*time.Second} {
+			t.Run(row.name+", at a "+moment, func(t *testing.T) {
+				story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 5 * time.Second}, Options{}, func(f *fleet) {
+					f.start(5)
+					if at > 0 {
+						f.together(f.replicas)
+						f.serve(at, time.Hour)
+					}
+					asked := f.requests()
+					var callers sync.WaitGroup
+					for _, r := range f.replicas {
+						callers.Go(func() { f.token(r) })
+					}
+					for f.requests() == asked {
+						time.Sleep(100 * time.Millisecond)
+					}
+					lock := f.replicas[0].source.client.names.Lock
+					holder := slices.IndexFunc(f.replicas, func(r *replica) bool {
+						value, _ := f.m.Get(lock)
+						return strings.Contains(value, r.cache.locker.ID())
+					})
+					defer f.setRedisClock(row.by)()
+					if row.by < 0 { // the clock of miniredis takes no key along
+						f.m.SetTTL(lock, f.m.TTL(lock)-row.by)
+					}
+					if dead := f.replicas[holder]; row.dies {
+						dead.net.cut()
+						f.replicas = slices.Delete(f.replicas, holder, holder+1)
+						defer dead.close()
+					}
+					callers.Wait()
+					f.serve(90*time.Minute, time.Second)
+					if got := f.requests() - asked - 1; got > row.costs {
+						f.t.Errorf("it cost %d token requests, want %d at most", got, row.costs)
+					}
+					if got := f.tenant.Requests().MaxConcurrent(); got > 1+row.costs {
+						f.t.Errorf("got %d token requests at once, want %d at most", got, 1+row.costs)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The wall clock goes back while a token request is on the way, and again while
+// Redis is away. Nobody serves a token for longer for that.
+func TestClockIsSetBack(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 5 * time.Second}, Options{}, func(f *fleet) {
+		var off atomic.Int64
+		for _, r := range f.start(3) {
+			r.cache.wall = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
+		}
+		f.together(f.replicas)
+		f.serve(9*time.Hour-5*time.Second, 10*time.Minute)
+		for f.requests() == 1 {
+			time.Sleep(time.Second)
+		}
+		off.Add(-int64(2 * time.Hour))
+		f.serve(4*time.Hour, 10*time.Minute)
+		f.want(2)
+		off.Add(-int64(2 * time.Hour))
+		for _, r := range f.replicas {
+			r.net.cut()
+		}
+		f.serve(time.Until(f.tenant.Requests()[1].Expires)-time.Minute, time.Minute)
+		time.Sleep(2 * time.Minute)
+		for _, r := range f.replicas {
+			if tok, err := r.source.Token(f.t.Context()); err == nil {
+				f.t.Errorf("%s serves a token that is %v", r.name, f.tenant.Check(tok.AccessToken))
+			}
+			r.net.mend()
+		}
+		time.Sleep(time.Minute)
+		f.together(f.replicas)
+		f.serve(20*time.Hour, 10*time.Minute)
+	})
+}
+
+// setRedisClock lets the clock of Redis be off from now on, until the function
+// that it returns is called.
+func (f *fleet) setRedisClock(by time.Duration) (stop func()) {
+	done := make(chan struct{})
+	go func() { // the clock of miniredis stands still once it is set
+		for {
+			f.m.SetTime(time.Now().Add(by))
+			select {
+			case <-time.After(time.Second):
+			case <-done:
+				return
+			}
+		}
+	}()
+	synctest.Wait()
+	return func() { close(done) }
 }

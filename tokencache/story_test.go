@@ -140,33 +140,38 @@ func TestColdStart(t *testing.T) {
 	}
 }
 
-// Clocks of replicas are off by minutes, either way, or are set while they run.
+// Clocks of replicas are off by minutes or by a day, either way, or are set while
+// they run.
 func TestClocksAreOff(t *testing.T) {
-	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
-		off := make([]time.Duration, 20)
-		for i, r := range f.start(20) {
-			off[i] = time.Duration(i-10) * 7 * time.Minute
-			r.cache.wall = func() time.Time { return time.Now().Add(off[i]) }
-		}
-		f.together(f.replicas)
-		f.serve(30*time.Hour, 10*time.Minute)
-		f.want(4)
-		for i, r := range f.replicas {
-			tok, err := r.source.Token(f.t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			truth := f.tenant.Requests()[3].Expires
-			if got := tok.Expiry.Sub(truth); (got - off[i]).Abs() > 2*time.Second {
-				t.Errorf("clock off by %v: the token's expiry is off by %v", off[i], got)
-			}
-		}
-		for i := range off { // somebody sets all clocks right
-			off[i] = 0
-		}
-		f.serve(20*time.Hour, 10*time.Minute)
-		f.want(6)
-	})
+	for _, step := range []time.Duration{7 * time.Minute, 144 * time.Minute} {
+		t.Run((10 * step).String(), func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+				off := make([]time.Duration, 20)
+				for i, r := range f.start(20) {
+					off[i] = time.Duration(i-10) * step
+					r.cache.wall = func() time.Time { return time.Now().Add(off[i]) }
+				}
+				f.together(f.replicas)
+				f.serve(30*time.Hour, 10*time.Minute)
+				f.want(4)
+				for i, r := range f.replicas {
+					tok, err := r.source.Token(f.t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					truth := f.tenant.Requests()[3].Expires
+					if got := tok.Expiry.Sub(truth); (got - off[i]).Abs() > 2*time.Second {
+						t.Errorf("clock off by %v: the token's expiry is off by %v", off[i], got)
+					}
+				}
+				for i := range off { // somebody sets all clocks right
+					off[i] = 0
+				}
+				f.serve(20*time.Hour, 10*time.Minute)
+				f.want(6)
+			})
+		})
+	}
 }
 
 // A machine sleeps past the token's expiry: its monotonic clock has stood still,

@@ -48,6 +48,7 @@ var bugs = []bug{
 	// The token in memory.
 	{"an expired token is served", "tokencache/callers.go", "if age >= h.plan.expire {\n\t\treturn nil", "if false {\n\t\treturn nil"},
 	{"only the monotonic clock is believed", "tokencache/held.go", "return max(mono, wall)", "return mono"},
+	{"only the wall clock is believed", "tokencache/held.go", "return max(mono, wall)", "return wall"},
 	{"a token that was checked once is fresh", "tokencache/held.go", "age-time.Duration(h.checked.Load()) < blink && ", ""},
 	{"the wall clock is made up from the monotonic one", "tokencache/held.go", "return moment{time.Now(), c.wall().Round(0)}", "return moment{time.Now(), c.wall().Round(0).Add(time.Hour)}"},
 	{"a token has no leeway", "tokencache/policy.go", "return min(ttl/20, 10*time.Second)", "return 0"},
