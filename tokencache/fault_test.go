@@ -2,7 +2,6 @@ package tokencache
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -339,23 +338,11 @@ var faults = []fault{
 	{number: 46, name: "expires_in disagrees with the token", story: again(TestTokenSaysWhenItEnds)},
 
 	// The token endpoint.
-	{number: 47, name: "429 with the header of the quota", story: again(TestQuotaExceeded)},
-	{number: 48, name: "429 with all kinds of Retry-After", story: func(t *testing.T) {
-		for _, value := range []string{"", "5", "Sat, 01 Jan 2000 00:01:00 GMT", "soon", "1000000000", "-1", "0"} {
-			t.Run(value, func(t *testing.T) {
-				story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
-					f.tenant.Inject(1, auth0test.Fault{Name: "429", Status: 429, Body: `{"error":"too_many_requests","error_description":"Client quota exceeded"}`, Header: http.Header{"Retry-After": {value}}})
-					f.try(5, 6*time.Minute, func(tr *trial) {
-						tr.cost(1, 0)
-						time.Sleep(25 * time.Hour)
-					})
-					if value != "1000000000" && f.tenant.Requests()[1].Arrived.After(f.tenant.Requests()[0].Arrived.Add(time.Hour)) {
-						f.t.Errorf("Retry-After %q: the next request came after %v", value, f.tenant.Requests()[1].Arrived.Sub(f.tenant.Requests()[0].Arrived))
-					}
-				})
-			})
-		}
+	{number: 47, name: "429 with the header of the quota", story: func(t *testing.T) {
+		t.Run("Retry-After says when", again(TestQuotaExceeded))
+		t.Run("the header says when", again(TestBothBucketsAreSpent))
 	}},
+	{number: 48, name: "429 with all kinds of Retry-After", story: again(TestRetryAfter)},
 	{number: 49, name: "the last token of the quota", story: func(t *testing.T) {
 		story(t, &auth0test.Config{PerHour: 1, PerDay: 100, TTL: 30 * time.Minute}, Options{EnforcedQuota: true}, func(f *fleet) {
 			f.together(f.start(5))
@@ -382,34 +369,17 @@ var faults = []fault{
 			})
 		}
 	}},
-	{number: 51, name: "the endpoint is out of order", story: answers(auth0test.Status(500), auth0test.Status(502), auth0test.Status(503), auth0test.Status(504),
-		auth0test.Fault{Name: "a page", Status: 500, Body: "<html>Internal Server Error</html>", Header: http.Header{"Content-Type": {"text/html"}}})},
-	{number: 52, name: "the endpoint refuses for good", story: func(t *testing.T) {
-		for _, fault := range []auth0test.Fault{auth0test.OAuthError(400, "invalid_request", "no"), auth0test.OAuthError(401, "invalid_client", "no"), auth0test.OAuthError(403, "access_denied", "no")} {
-			t.Run(fault.Name, func(t *testing.T) {
-				story(t, nil, Options{}, func(f *fleet) {
-					f.tenant.Inject(-1, fault)
-					f.start(10)
-					for range 60 {
-						for _, r := range f.replicas {
-							if _, err := r.source.Token(f.t.Context()); !errors.Is(err, ErrNoToken) {
-								f.t.Errorf("got %v", err)
-							}
-						}
-						time.Sleep(time.Minute)
-					}
-					if n := f.requests(); n > 60 {
-						f.t.Errorf("got %d token requests in an hour, want one a minute at most", n)
-					}
-					f.tenant.ClearFaults()
-					time.Sleep(10 * time.Minute)
-					f.together(f.replicas)
-				})
-			})
-		}
+	{number: 51, name: "the endpoint is out of order", story: func(t *testing.T) {
+		t.Run("for an hour", again(TestEndpointIsOutOfOrderForAnHour))
+		answers(auth0test.Status(500), auth0test.Status(502), auth0test.Status(503), auth0test.Status(504),
+			auth0test.Fault{Name: "a page", Status: 500, Body: "<html>Internal Server Error</html>", Header: http.Header{"Content-Type": {"text/html"}}})(t)
 	}},
+	{number: 52, name: "the endpoint refuses for good", story: again(TestEndpointRefusesForGood)},
 	{number: 53, name: "the endpoint hangs or trickles", story: answers(auth0test.Hang(), auth0test.Fault{Name: "trickle", Trickle: time.Second})},
-	{number: 54, name: "the connection is closed when the request is sent", story: answers(auth0test.Cut(), auth0test.LostAnswer(), auth0test.Fault{Name: "half a body", CutBody: true})},
+	{number: 54, name: "the connection is closed when the request is sent", story: func(t *testing.T) {
+		t.Run("it is sent once", again(TestSpoiltAnswers))
+		answers(auth0test.Cut(), auth0test.LostAnswer(), auth0test.Fault{Name: "half a body", CutBody: true})(t)
+	}},
 	{number: 55, name: "the endpoint redirects", story: func(t *testing.T) {
 		t.Run("all", again(redirectsAreErrors))
 		answers(auth0test.Redirect(301, "https://elsewhere.test/"), auth0test.Redirect(302, "https://elsewhere.test/"), auth0test.Redirect(303, "https://elsewhere.test/"),
@@ -442,7 +412,11 @@ var faults = []fault{
 		})
 	}},
 	{number: 59, name: "the token is revoked early", story: again(TestBurstOf401s)},
-	{number: 60, name: "the secret is rotated", story: again(TestSecretRollsOut)},
+	{number: 60, name: "the secret is rotated", story: func(t *testing.T) {
+		t.Run("the new one first", again(TestSecretRollsOut))
+		t.Run("the old one first", again(TestNewSecretIsNotHeldBack))
+		t.Run("but for one replica", again(wrongSecret))
+	}},
 	{number: 61, name: "an answer of ten megabytes", story: answers(auth0test.Fault{Name: "large", Body: strings.Repeat(" ", 10<<20)},
 		auth0test.Fault{Name: "header", Header: http.Header{"X-Large": {strings.Repeat("x", 1<<20)}}})},
 	{number: 62, name: "a token for another audience", story: notHere("tokens are opaque to the fleet; the API refuses such a one, which is 59")},
