@@ -139,6 +139,9 @@ func leaseDeleted(t *testing.T) {
 		if got := f.requests(); got > 2*7 {
 			f.t.Errorf("got %d token requests, want 14 at most", got)
 		}
+		if got := f.tenant.Requests().MaxConcurrent(); got > 7 {
+			f.t.Errorf("got %d token requests at once, want 7 at most", got)
+		}
 	})
 }
 

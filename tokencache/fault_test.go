@@ -435,22 +435,8 @@ var faults = []fault{
 	{number: 67, name: "somebody blocks for ever", story: again(TestBlockWithoutAnEnd)},
 	{number: 68, name: "somebody takes the lease for ever", strike: struck("somebody takes the lease for ever")},
 	{number: 69, name: "somebody deletes the keys in a loop", story: func(t *testing.T) {
-		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
-			f.together(f.start(5))
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				for range 8 * 60 * 6 {
-					time.Sleep(10 * time.Second)
-					f.m.FlushAll()
-				}
-			}()
-			f.serve(8*time.Hour, time.Minute)
-			<-done
-			f.want(1)
-			f.serve(90*time.Minute, time.Minute)
-			f.want(2)
-		})
+		t.Run("every second", again(TestKeysAreDeletedEverySecond))
+		t.Run("every minute", again(lossEveryMinute))
 	}},
 	{number: 70, name: "a script of theirs blocks Redis", story: says("BUSY Redis is busy running a script.")},
 	{number: 71, name: "a value of hundreds of megabytes", story: spoiltRecord(func(f *fleet, s *Source) {

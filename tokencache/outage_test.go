@@ -298,6 +298,35 @@ func TestDirectBudget(t *testing.T) {
 	})
 }
 
+// Redis is away for hours, and the tokens live for ten minutes. The endpoint is
+// asked as often as was agreed to; by default, that is never.
+func TestLongOutageCostsWhatWasAgreedTo(t *testing.T) {
+	for budget, want := range map[int]int{0: 0, 2: 4 * 6 * 2} {
+		t.Run(fmt.Sprint(budget), func(t *testing.T) {
+			opts := Options{}
+			if budget > 0 {
+				opts.Direct = &Direct{Requests: budget, Spread: 10 * time.Second}
+			}
+			story(t, &auth0test.Config{TTL: 10 * time.Minute}, opts, func(f *fleet) {
+				for _, r := range f.start(4) {
+					r.net.cut()
+				}
+				for range 6 * 60 {
+					for _, r := range f.replicas {
+						ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+						_, _ = r.source.Token(ctx)
+						cancel()
+					}
+					time.Sleep(time.Minute)
+				}
+				if got := f.requests(); got > want || got < want*9/10 {
+					f.t.Errorf("got %d token requests of four replicas in six hours, want %d at most, and not much less", got, want)
+				}
+			})
+		})
+	}
+}
+
 // A replica with the wrong key says so loudly, and makes no token request.
 func TestWrongSealKey(t *testing.T) {
 	keyOf := func(b byte) []byte { return []byte(strings.Repeat(string(b), 32)) }
@@ -363,6 +392,27 @@ func TestSecretRollsOut(t *testing.T) {
 		if got := f.tenant.Issued(); got != 2 {
 			f.t.Errorf("got %d tokens, want 2: one for each secret", got)
 		}
+	})
+}
+
+// With keys to seal by, a token does not depend on the secret by which it was
+// asked for: a new secret gets the fleet's token, and asks for none.
+func TestNewSecretUnderTheSameSealKey(t *testing.T) {
+	opts := Options{SealKeys: [][]byte{[]byte(strings.Repeat("k", 32))}}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, ClientSecret: "test-secret"}, opts, func(f *fleet) {
+		f.together(f.start(3))
+		token := f.token(f.replicas[0])
+		synctest.Wait()
+		f.secret = "new-secret"
+		for _, r := range f.start(3) {
+			if f.token(r) != token {
+				f.t.Errorf("%s has another token", r.name)
+			}
+		}
+		f.want(1)
+		f.tenant.Update(func(c *auth0test.Config) { c.ClientSecret = "new-secret" })
+		f.serve(8*time.Hour, time.Hour)
+		f.want(1)
 	})
 }
 
@@ -528,6 +578,10 @@ func TestQuotaExceeded(t *testing.T) {
 			}
 			time.Sleep(12 * time.Minute)
 			f.want(2)
+			requests := f.tenant.Requests()
+			if waited := requests[1].Arrived.Sub(requests[0].Arrived); waited < 10*time.Minute {
+				f.t.Errorf("a refusal for ten minutes was repeated after %v", waited)
+			}
 		})
 	})
 }

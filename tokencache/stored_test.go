@@ -104,3 +104,40 @@ func TestBlockWithoutAnEnd(t *testing.T) {
 		})
 	}
 }
+
+// Somebody deletes the keys every second. Whoever has a token is not touched by
+// it, and at a renewal each replica asks once at the most. So does a newcomer:
+// nobody can tell it of the token that is there.
+func TestKeysAreDeletedEverySecond(t *testing.T) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
+		f.together(f.start(5))
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(time.Second):
+					f.m.FlushAll()
+				}
+			}
+		}()
+		f.serve(8*time.Hour, time.Minute)
+		f.want(1)
+		f.serve(90*time.Minute, time.Minute)
+		if got := f.requests() - 1; got < 1 || got > 5 {
+			f.t.Errorf("the renewal took %d token requests, want one for each replica at most", got)
+		}
+		before := f.requests()
+		for range 20 {
+			newcomer := f.boot("newcomer")
+			f.token(newcomer)
+			f.serve(90*time.Second, 30*time.Second)
+			newcomer.close()
+		}
+		if got := f.requests() - before; got > 20 {
+			f.t.Errorf("20 newcomers took %d token requests, want one for each at most", got)
+		}
+	})
+}
