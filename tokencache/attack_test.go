@@ -156,16 +156,23 @@ func watchedThenEnforced(t *testing.T) {
 		if n := f.tenant.Requests().Answered(http.StatusTooManyRequests); n > 0 {
 			f.t.Errorf("was refused %d times while the quota is only watched", n)
 		}
-		f.tenant.Consume(5) // spent for the hour, and more
+		// In the next hour it is spent, and enforced at once: nobody can know until
+		// a request is refused.
+		f.serve(7*time.Minute, time.Minute)
+		f.tenant.Consume(5)
 		f.tenant.Update(func(c *auth0test.Config) { c.Monitor = false })
+		before := f.tenant.Issued()
 		for range 6 * 60 {
 			for _, r := range f.replicas {
 				_, _ = r.source.Token(f.t.Context()) // three tokens of half an hour are enough for an hour, but not for everybody's taste
 			}
 			time.Sleep(time.Minute)
 		}
-		if n := f.tenant.Requests().Answered(http.StatusTooManyRequests); n > 1 {
-			f.t.Errorf("was refused %d times since the quota is enforced, want once at most", n)
+		if n := f.tenant.Requests().Answered(http.StatusTooManyRequests); n != 1 {
+			f.t.Errorf("was refused %d times since the quota is enforced, want once", n)
+		}
+		if got := f.tenant.Issued() - before; got < 12 {
+			f.t.Errorf("got %d tokens in six hours, want 12 of the 18 at least", got)
 		}
 		f.wisely()
 	})
@@ -191,6 +198,9 @@ func lyingHeader(t *testing.T) {
 				}
 				if refused > 1 {
 					f.t.Errorf("was refused %d times, want once at most", refused)
+				}
+				if got := f.tenant.Issued(); got < 15 {
+					f.t.Errorf("got %d tokens in three hours, want the five of each", got)
 				}
 			})
 		})
