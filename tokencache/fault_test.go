@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,9 +28,10 @@ type fault struct {
 	story  func(t *testing.T) // tells it
 	strike func(tr *trial) (end func())
 	lasts  time.Duration
-	costs  int // token requests that it may cost
-	leases int // that may be lost by it
-	losses int // of what Redis knew
+	told   error // what a newcomer is told while it lasts; nil: nothing, it is served
+	costs  int   // token requests that it may cost
+	leases int   // that may be lost by it
+	losses int   // of what Redis knew
 }
 
 // TestFault tells each fault by its story, or lets it strike a fleet of five
@@ -57,11 +57,19 @@ func TestFault(t *testing.T) {
 							tr.cost(f.costs, f.leases)
 							tr.losses += f.losses
 							tr.note("%s", f.name)
-							if end := f.strike(tr); end != nil {
-								time.Sleep(f.lasts)
+							over := time.Now().Add(f.lasts)
+							cold := tr.add()
+							end := f.strike(tr)
+							if f.told != nil {
+								tr.isTold(cold, f.told)
+							}
+							if end != nil {
+								time.Sleep(time.Until(over))
 								tr.note("over")
 								end()
 							}
+							tr.isWell(cold, dead)
+							tr.renews()
 							time.Sleep(ttl - time.Since(tr.began))
 						})
 					})
@@ -75,11 +83,11 @@ func TestFault(t *testing.T) {
 // begins with a word: when it has got it, before it acts on it.
 func after(word string, happens func(tr *trial, m *member)) func(*trial) func() {
 	return func(tr *trial) func() {
-		var once atomic.Bool
+		b := tr.awaits("what comes after " + word)
 		for _, m := range tr.all() {
 			m.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 				err := next(ctx, cmd)
-				if c, ok := cmd.(*redis.Cmd); ok && err == nil && strings.HasPrefix(strings.Trim(fmt.Sprint(c.Val()), "["), word) && !once.Swap(true) {
+				if c, ok := cmd.(*redis.Cmd); ok && err == nil && strings.HasPrefix(strings.Trim(fmt.Sprint(c.Val()), "["), word) && b.falls() {
 					happens(tr, m)
 				}
 				return err
@@ -139,9 +147,14 @@ func says(errors ...string) func(t *testing.T) {
 							time.Sleep(at)
 							tr.cost(1, 1)
 							tr.note("Redis says %s", text)
+							over := time.Now().Add(5 * time.Minute)
+							cold := tr.add()
 							tr.m.SetError(text)
-							time.Sleep(5 * time.Minute)
+							tr.isTold(cold, ErrRedis)
+							time.Sleep(time.Until(over))
 							tr.m.SetError("")
+							tr.isWell(cold, dead)
+							tr.renews()
 							time.Sleep(10*time.Hour - time.Since(tr.began))
 						})
 					})
@@ -152,7 +165,7 @@ func says(errors ...string) func(t *testing.T) {
 }
 
 // answers lets the endpoint answer three requests in a row with each of some
-// faults.
+// faults. None of the answers is a token, so all three are met, one after another.
 func answers(faults ...auth0test.Fault) func(t *testing.T) {
 	return func(t *testing.T) {
 		for _, fault := range faults {
@@ -171,6 +184,16 @@ func answers(faults ...auth0test.Fault) func(t *testing.T) {
 							}
 							time.Sleep(10*time.Hour - time.Since(tr.began))
 						})
+						met := 0
+						for _, r := range f.tenant.Requests() {
+							if r.Fault == fault.Name {
+								met++
+							}
+						}
+						token := fault.Header != nil && fault.Status == 0 && fault.Body == "" // with more in its header than there should be
+						if met != 3 && !token {
+							f.t.Errorf("%s: %d of three answers were met: the others would have been, had each been refused", fault.Name, met)
+						}
 					})
 				}
 			})
@@ -219,11 +242,11 @@ var faults = []fault{
 	// Processes.
 	{number: 1, name: "the renewer is killed before it asks", costs: 0, leases: 1, strike: after("admitted", dies)},
 	{number: 2, name: "the renewer is killed after the endpoint has answered", costs: 1, leases: 1, strike: func(tr *trial) func() {
-		var once atomic.Bool
+		b := tr.awaits("the answer of the endpoint")
 		for _, m := range tr.all() {
 			m.web.set(func() {
 				m.web.answered = func() {
-					if !once.Swap(true) {
+					if b.falls() {
 						dies(tr, m)
 					}
 				}
@@ -239,7 +262,7 @@ var faults = []fault{
 	{number: 8, name: "two hundred start at once", story: again(TestColdStart)},
 	{number: 9, name: "a rolling restart across a renewal", costs: 2, strike: struck("all restart, one after another")},
 	{number: 10, name: "two versions of the record", story: notHere("there has been one version of the record so far; an unknown one is met as 63, damage")},
-	{number: 11, name: "no file descriptor is left", costs: 1, leases: 1, lasts: time.Minute, strike: func(tr *trial) func() {
+	{number: 11, name: "no file descriptor is left", told: syscall.EMFILE, costs: 1, leases: 1, lasts: time.Minute, strike: func(tr *trial) func() {
 		crew := tr.all()
 		for _, m := range crew {
 			m.net.set(func() { m.net.down = syscall.EMFILE })
@@ -256,8 +279,8 @@ var faults = []fault{
 	{number: 12, name: "the disk is full", story: notHere("the library writes no file")},
 
 	// The network to Redis.
-	{number: 13, name: "Redis refuses connections", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("all lose Redis")},
-	{number: 14, name: "Redis is silent", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("Redis swallows what it is sent")},
+	{number: 13, name: "Redis refuses connections", told: errUnplugged, costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("all lose Redis")},
+	{number: 14, name: "Redis is silent", told: ErrRedis, costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("Redis swallows what it is sent")},
 	{number: 15, name: "Redis is in a black hole", story: again(TestStuckRedisClient)},
 	{number: 16, name: "connections are reset in the middle of a reply", costs: 1, leases: 1, strike: struck("replies of Redis get lost")},
 	{number: 17, name: "the reply to giving the lease back is lost", strike: func(tr *trial) func() {
@@ -306,7 +329,7 @@ var faults = []fault{
 	{number: 30, name: "Redis refuses", story: says("LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica.",
 		"NOREPLICAS Not enough good replicas to write.", "CLUSTERDOWN The cluster is down", "ERR max number of clients reached", "NOAUTH Authentication required.",
 		"WRONGPASS invalid username-password pair", "NOPERM this user has no permissions", "TRYAGAIN Multiple keys request during rehashing of slot")},
-	{number: 38, name: "Redis stands still", costs: 1, leases: 1, lasts: 1500 * time.Millisecond, strike: struck("Redis swallows what it is sent")},
+	{number: 38, name: "Redis stands still", told: ErrRedis, costs: 1, leases: 1, lasts: 1500 * time.Millisecond, strike: struck("Redis swallows what it is sent")},
 
 	// Clocks.
 	{number: 41, name: "clocks are off", story: again(TestClocksAreOff)},

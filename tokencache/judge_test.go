@@ -32,6 +32,7 @@ type trial struct {
 	costs   int             // token requests that what happened may cost, at most
 	broke   int             // how often the lease may have been lost
 	losses  int             // how often Redis lost what it knew
+	blows   []*blow         // what is to strike, and may have struck
 	printed strings.Builder // all that was logged or returned as an error
 }
 
@@ -97,21 +98,31 @@ func (f *fleet) try(n int, pace time.Duration, happens func(tr *trial)) *trial {
 	return tr
 }
 
-// join adds a replica with a caller.
-func (tr *trial) join() *member {
+// add adds a replica that nobody asks for anything yet.
+func (tr *trial) add() *member {
 	tr.mu.Lock()
 	tr.named++
 	name := fmt.Sprintf("r%d", tr.named)
 	tr.mu.Unlock()
-	m := &member{replica: tr.boot(name), left: make(chan struct{})}
+	m := &member{replica: tr.boot(name), leave: func() {}, left: make(chan struct{})}
 	m.cache.wall = func() time.Time { m.mu.Lock(); defer m.mu.Unlock(); return time.Now().Add(m.offset) }
-	var ctx context.Context
-	ctx, m.leave = context.WithCancel(tr.ctx)
+	close(m.left)
 	tr.mu.Lock()
 	tr.crew = append(tr.crew, m)
 	tr.mu.Unlock()
+	return m
+}
+
+// join adds a replica with a caller. It asks a moment later, so that what is
+// done to a replica when it joins is done before.
+func (tr *trial) join() *member {
+	m := tr.add()
+	var ctx context.Context
+	ctx, m.leave = context.WithCancel(tr.ctx)
+	m.left = make(chan struct{})
 	go func() {
 		defer close(m.left)
+		time.Sleep(time.Nanosecond)
 		for ctx.Err() == nil {
 			tr.call(ctx, m)
 			select {
@@ -195,8 +206,11 @@ func (tr *trial) recovers() {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(tr.ctx, patience)
 			defer cancel()
-			if _, err := m.source.Token(ctx); err != nil {
+			tok, err := m.source.Token(ctx)
+			if err != nil {
 				tr.violates("P7", "%s has no token in the end: %v", m.name, err)
+			} else if got := tr.tenant.Check(tok.AccessToken); got != auth0test.TokenValid {
+				tr.violates("P7", "%s has a token in the end that is %v", m.name, got)
 			}
 		})
 	}
@@ -205,6 +219,11 @@ func (tr *trial) recovers() {
 
 // judge holds the ledger of the endpoint against the promises.
 func (tr *trial) judge() {
+	for _, b := range tr.blows {
+		if b.when().IsZero() {
+			tr.violates("trial", "%s never struck", b.what)
+		}
+	}
 	requests := tr.tenant.Requests()
 	var ttl time.Duration
 	tr.tenant.Update(func(c *auth0test.Config) { ttl = c.TTL })
