@@ -40,9 +40,12 @@ type fault struct {
 func TestFault(t *testing.T) {
 	for _, f := range faults {
 		t.Run(fmt.Sprintf("%02d %s", f.number, f.name), func(t *testing.T) {
-			if f.story != nil {
+			switch {
+			case f.strike == nil:
 				f.story(t)
 				return
+			case f.story != nil:
+				t.Run("story", f.story)
 			}
 			const ttl = 10 * time.Hour
 			renewal := ttl - usual.window(ttl)
@@ -282,10 +285,13 @@ var faults = []fault{
 	{number: 13, name: "Redis refuses connections", told: errUnplugged, costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("all lose Redis")},
 	{number: 14, name: "Redis is silent", told: ErrRedis, costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("Redis swallows what it is sent")},
 	{number: 15, name: "Redis is in a black hole", story: again(TestStuckRedisClient)},
-	{number: 16, name: "connections are reset in the middle of a reply", costs: 1, leases: 1, strike: struck("replies of Redis get lost")},
-	{number: 17, name: "the reply to giving the lease back is lost", strike: func(tr *trial) func() {
-		return after("stored", func(_ *trial, m *member) { m.net.set(func() { m.net.lose = 1 }) })(tr)
+	{number: 16, name: "connections are reset in the middle of a reply", costs: 1, leases: 1, story: again(TestReplyOfObtainIsLost), strike: func(tr *trial) func() {
+		for _, m := range tr.all() {
+			m.net.set(func() { m.net.tear = 2 })
+		}
+		return nil
 	}},
+	{number: 17, name: "the reply to giving the lease back is lost", story: again(TestReplyOfReleaseIsLost)},
 	{number: 18, name: "Redis takes 200 ms", lasts: time.Hour, strike: everywhere(func(l *link) { l.set(func() { l.delay = 200 * time.Millisecond }) })},
 	{number: 19, name: "replies come one byte at a time", lasts: time.Hour, strike: everywhere(func(l *link) { l.set(func() { l.bytewise = true }) })},
 	{number: 20, name: "one replica is cut off from Redis", story: partitioned(1)},

@@ -27,6 +27,8 @@ type link struct {
 	slow     time.Duration // what a dial takes
 	delay    time.Duration // what each reply takes
 	lose     int           // so many replies get lost, with their connections
+	tear     int           // so many end after three bytes, with their connections
+	shift    bool          // each connection gives each reply to the next question
 	frozen   int           // how often it was frozen, and not thawed yet
 	bytewise bool          // replies come one byte at a time
 	up       []*wire
@@ -38,7 +40,7 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	l.mu.Lock()
 	l.dials++
-	down, slow := l.down, l.slow
+	m, down, slow := l.m, l.down, l.slow
 	l.mu.Unlock()
 	if slow > 0 { // heeds no context that ends later, as a badly configured client does not
 		time.Sleep(slow)
@@ -46,7 +48,7 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if down != nil {
 		return nil, down
 	}
-	pipe, err := l.m.Dial()
+	pipe, err := m.Dial()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +66,7 @@ func (l *link) cut() {
 }
 
 func (l *link) mend() {
-	l.set(func() { l.down, l.slow, l.delay, l.lose, l.bytewise = nil, 0, 0, 0, false })
+	l.set(func() { l.down, l.slow, l.delay, l.lose, l.tear, l.bytewise, l.shift = nil, 0, 0, 0, 0, false, false })
 }
 
 // drop breaks what is connected.
@@ -113,6 +115,7 @@ type wire struct {
 
 	mu       sync.Mutex
 	kept     []byte    // what Redis said, and nobody has read
+	last     []byte    // the reply that the next question gets
 	err      error     // what comes after that
 	deadline time.Time // of reading
 	change   chan struct{}
@@ -124,8 +127,20 @@ func newWire(conn net.Conn, l *link) *wire {
 		p := make([]byte, 16<<10)
 		for {
 			n, err := conn.Read(p)
+			said := p[:n]
+			l.set(func() {
+				if !l.shift || n == 0 {
+					w.last = nil
+					return
+				}
+				next := slices.Clone(said)
+				if w.last != nil {
+					said = w.last
+				}
+				w.last = next
+			})
 			w.signal(func() {
-				w.kept = append(w.kept, p[:n]...)
+				w.kept = append(w.kept, said...)
 				if w.err == nil {
 					w.err = err
 				}
@@ -166,11 +181,19 @@ func (w *wire) Read(p []byte) (int, error) {
 	if lost {
 		w.link.lose--
 	}
+	torn := n > 3 && w.link.tear > 0
+	if torn {
+		w.link.tear--
+	}
 	w.link.mu.Unlock()
 	time.Sleep(delay)
 	if lost {
 		w.end()
 		return 0, io.EOF
+	}
+	if torn {
+		w.end()
+		return 3, nil
 	}
 	return n, err
 }
