@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -243,28 +242,39 @@ func notHere(why string) func(t *testing.T) {
 
 var faults = []fault{
 	// Processes.
-	{number: 1, name: "the renewer is killed before it asks", costs: 0, leases: 1, strike: after("admitted", dies)},
+	{number: 1, name: "the renewer is killed before it asks", costs: 0, leases: 1, strike: after("admitted", diesAndIsMissed)},
 	{number: 2, name: "the renewer is killed after the endpoint has answered", costs: 1, leases: 1, strike: func(tr *trial) func() {
 		b := tr.awaits("the answer of the endpoint")
 		for _, m := range tr.all() {
 			m.web.set(func() {
 				m.web.answered = func() {
 					if b.falls() {
-						dies(tr, m)
+						diesAndIsMissed(tr, m)
 					}
 				}
 			})
 		}
 		return nil
 	}},
-	{number: 3, name: "the renewer is killed before it gives the lease back", leases: 1, strike: after("stored", dies)},
-	{number: 4, name: "the renewer is stopped for longer than its lease", story: again(TestHolderPaused)},
+	{number: 3, name: "the renewer is killed before it gives the lease back", leases: 1, strike: after("stored", diesAndIsNotMissed)},
+	{number: 4, name: "the renewer is stopped for longer than its lease", story: func(t *testing.T) {
+		t.Run("with its request on the way", again(TestHolderPaused))
+		t.Run("before it sends", again(TestHolderStoppedBeforeItSends))
+		t.Run("with the lease alone", again(TestHolderStoppedWithTheLease))
+	}},
 	{number: 5, name: "no processor is left", story: notHere("in e2e: it needs processes")},
 	{number: 6, name: "a hook of the user panics", story: again(TestHooksMayPanic)},
 	{number: 7, name: "a process is told to end while it renews", story: again(TestClose)},
 	{number: 8, name: "two hundred start at once", story: again(TestColdStart)},
-	{number: 9, name: "a rolling restart across a renewal", costs: 2, strike: struck("all restart, one after another")},
-	{number: 10, name: "two versions of the record", story: notHere("there has been one version of the record so far; an unknown one is met as 63, damage")},
+	{number: 9, name: "a rolling restart across a renewal", strike: func(tr *trial) func() {
+		for _, m := range tr.all() {
+			tr.leave(m)
+			tr.isServedAtOnce(tr.join())
+			time.Sleep(100 * time.Millisecond)
+		}
+		return nil
+	}},
+	{number: 10, name: "two versions of the record", story: again(TestNewerVersionOfTheRecord)},
 	{number: 11, name: "no file descriptor is left", told: syscall.EMFILE, costs: 1, leases: 1, lasts: time.Minute, strike: func(tr *trial) func() {
 		crew := tr.all()
 		for _, m := range crew {
@@ -292,49 +302,40 @@ var faults = []fault{
 		return nil
 	}},
 	{number: 17, name: "the reply to giving the lease back is lost", story: again(TestReplyOfReleaseIsLost)},
-	{number: 18, name: "Redis takes 200 ms", lasts: time.Hour, strike: everywhere(func(l *link) { l.set(func() { l.delay = 200 * time.Millisecond }) })},
-	{number: 19, name: "replies come one byte at a time", lasts: time.Hour, strike: everywhere(func(l *link) { l.set(func() { l.bytewise = true }) })},
+	{number: 18, name: "Redis takes 200 ms", story: slowly(func(l *link) { l.delay = 200 * time.Millisecond })},
+	{number: 19, name: "replies come one byte at a time", lasts: 30 * time.Minute, costs: 1, leases: 1,
+		story: slowly(func(l *link) { l.bytewise, l.delay = true, 300*time.Microsecond }),
+		// A token's thousand bytes take longer than a reply may.
+		strike: everywhere(func(l *link) { l.set(func() { l.bytewise, l.delay = true, time.Millisecond }) }),
+	},
 	{number: 20, name: "one replica is cut off from Redis", story: partitioned(1)},
 	{number: 21, name: "half the fleet is cut off from Redis", story: partitioned(5)},
-	{number: 22, name: "the name of Redis does not resolve", costs: 1, leases: 1, lasts: 5 * time.Minute, strike: everywhere(func(l *link) {
-		l.set(func() { l.down = &net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true} })
-		l.drop()
-	})},
+	{number: 22, name: "the name of Redis does not resolve", told: ErrRedis, costs: 1, leases: 1, losses: 1, lasts: 5 * time.Minute, story: again(TestRedisHasNoName), strike: unresolved},
 	{number: 23, name: "the certificate of Redis is not to be trusted", story: notHere("in e2e: it needs TLS")},
 	{number: 24, name: "no TLS where Redis wants it", story: notHere("in e2e: it needs TLS")},
-	{number: 25, name: "a reply belongs to another question", story: func(t *testing.T) {
-		story(t, nil, Options{}, func(f *fleet) {
-			r := f.start(1)[0]
-			cred := f.credentials()
-			cred.Audience = "another"
-			other, err := r.cache.Source(cred)
-			if err != nil {
-				f.t.Fatal(err)
-			}
-			if _, err := other.Token(f.t.Context()); err != nil {
-				f.t.Fatal(err)
-			}
-			h := other.held.Load()
-			sealed, err := sealRecord(other.ring, other.key, h.record)
-			if err != nil {
-				f.t.Fatal(err)
-			}
-			v := view{glance: glance{now: time.Now().UnixMilli()}}
-			v.decodeRecord(r.source, fmt.Sprint(h.record.issued), fmt.Sprint(h.record.expires), sealed)
-			if v.record != nil || v.problem == nil {
-				f.t.Errorf("the token of another audience was taken: %+v", v)
-			}
-		})
-	}},
+	{number: 25, name: "a reply belongs to another question", story: again(TestRepliesOfOtherQuestions)},
 
 	// Redis itself.
-	{number: 26, name: "Redis loses all", costs: 1, leases: 1, losses: 1, strike: struck("Redis loses all it knew")},
+	{number: 26, name: "Redis loses all", losses: 1, story: again(TestRedisLosesAll), strike: func(tr *trial) func() {
+		tr.m.FlushAll()
+		for _, m := range tr.all() { // whoever looks and has the token gives it back
+			if m.source.held.Load() != nil {
+				m.lookNow()
+			}
+		}
+		time.Sleep(time.Millisecond)
+		return nil
+	}},
 	{number: 27, name: "Redis evicts token and block", story: again(TestBlockIsKeptByEachReplica)},
 	{number: 28, name: "Redis has no memory left", story: says("OOM command not allowed when used memory > 'maxmemory'.")},
 	{number: 29, name: "Redis is busy", story: says("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")},
-	{number: 30, name: "Redis refuses", story: says("LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica.",
-		"NOREPLICAS Not enough good replicas to write.", "CLUSTERDOWN The cluster is down", "ERR max number of clients reached", "NOAUTH Authentication required.",
-		"WRONGPASS invalid username-password pair", "NOPERM this user has no permissions", "TRYAGAIN Multiple keys request during rehashing of slot")},
+	{number: 30, name: "Redis refuses", story: func(t *testing.T) {
+		t.Run("kinds", again(TestRedisErrors))
+		says("LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica.",
+			"NOREPLICAS Not enough good replicas to write.", "CLUSTERDOWN The cluster is down", "ERR max number of clients reached", "NOAUTH Authentication required.",
+			"WRONGPASS invalid username-password pair", "NOPERM this user has no permissions", "TRYAGAIN Multiple keys request during rehashing of slot",
+			"NOSCRIPT No matching script. Please use EVAL.", "WRONGTYPE Operation against a key holding the wrong kind of value")(t)
+	}},
 	{number: 38, name: "Redis stands still", told: ErrRedis, costs: 1, leases: 1, lasts: 1500 * time.Millisecond, strike: struck("Redis swallows what it is sent")},
 
 	// Clocks.
@@ -502,6 +503,7 @@ func partitioned(n int) func(t *testing.T) {
 			if got := f.requests(); got != 1+n {
 				f.t.Errorf("newcomers made %d more, want none", got-1-n)
 			}
+			f.newestWins()
 		})
 	}
 }

@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,4 +137,41 @@ func (m *member) asked() time.Time {
 		return h.record.asked()
 	}
 	return time.Time{}
+}
+
+// isServedAtOnce checks that a replica that has just come gets a token by its
+// first call, within a second.
+func (tr *trial) isServedAtOnce(m *member) {
+	ctx, cancel := context.WithTimeout(tr.ctx, time.Second)
+	defer cancel()
+	if _, err := m.source.Token(ctx); err != nil {
+		tr.violates("P1", "%s came, and was told %v", m.name, err)
+	}
+}
+
+// newestWins lets everybody look, and checks that they hold one token: of those
+// that the endpoint issued, the last. All of them were asked for in their order, and
+// live equally long.
+func (f *fleet) newestWins() {
+	f.t.Helper()
+	for range 2 { // who looked first has not seen what the others brought
+		for _, r := range f.replicas {
+			r.lookNow()
+		}
+		time.Sleep(time.Second)
+	}
+	issued, requests := f.tenant.Tokens(), f.tenant.Requests()
+	last := requests[len(requests)-1].Arrived
+	held := map[string]bool{}
+	for _, r := range f.replicas {
+		token := f.token(r)
+		held[token] = true
+		at := requests[slices.Index(issued, token)].Arrived
+		if last.Sub(at) > 10*time.Millisecond { // those of one moment are equally new
+			f.t.Errorf("%s holds a token of %v, and there is one of %v", r.name, at, last)
+		}
+	}
+	if len(held) != 1 {
+		f.t.Errorf("the fleet holds %d tokens in the end, want one", len(held))
+	}
 }
