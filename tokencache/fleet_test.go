@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type fleet struct {
 	secret   string // the client's
 	password string // that of Redis
 	replicas []*replica
+	log      log // what was logged, unless the story reads that itself
 }
 
 // A replica is a process as far as the fleet can tell.
@@ -51,13 +53,17 @@ type replica struct {
 	web    *door // to the token endpoint
 }
 
-// story runs a test in a bubble. Its secrets are canaries, each time new ones.
+// story runs a test in a bubble. Its secrets are canaries, each time new ones, and
+// what Redis holds in the end and what was logged are searched for them.
 func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := miniredis.NewMiniRedis()
 		m.ClockTTL(true)
 		f := &fleet{t: t, m: m, opts: opts, secret: canary.New(), password: canary.New()}
+		if f.opts.Logger == nil {
+			f.opts.Logger = slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		}
 		m.RequireAuth(f.password)
 		var tenant auth0test.Config
 		if cfg != nil {
@@ -74,6 +80,7 @@ func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet
 			for _, r := range f.replicas {
 				r.close()
 			}
+			f.eachLeak(f.log.String(), func(leak string) { t.Errorf("P6: %s", leak) })
 			f.tenant.Close()
 			m.Close()
 			time.Sleep(2 * time.Second) // go-redis probes a broken pool once a second, and ends when it sees it closed
@@ -84,6 +91,24 @@ func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet
 		f.t = t
 		tell(f)
 	})
+}
+
+// A log takes in what is logged.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // journal returns what the fleet has noted of its token requests.

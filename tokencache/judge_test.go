@@ -268,15 +268,21 @@ func (tr *trial) judge() {
 	tr.mu.Lock()
 	printed := tr.printed.String()
 	tr.mu.Unlock()
-	for where, text := range map[string]canary.Text{"what was printed": canary.In(printed), "Redis": canary.In(tr.stored())} {
-		for _, secret := range tr.secrets() {
-			if how, around, found := text.Find(secret); found {
-				tr.violates("P6", "the %s is in %s (%s): …%s…", secret, where, how, around)
-			}
-		}
-	}
+	tr.eachLeak(printed, func(leak string) { tr.violates("P6", "%s", leak) })
 	if len(tr.broken) > 0 {
 		tr.t.Errorf("%s\nwhat happened, and when:\n%s", strings.Join(tr.broken, "\n"), strings.Join(tr.diary, "\n"))
+	}
+}
+
+// eachLeak searches what was printed, and what Redis holds, for what must not be
+// seen.
+func (f *fleet) eachLeak(printed string, found func(leak string)) {
+	for where, text := range map[string]canary.Text{"what was printed": canary.In(printed), "Redis": canary.In(f.stored())} {
+		for _, secret := range f.secrets() {
+			if how, around, is := text.Find(secret); is {
+				found(fmt.Sprintf("the %s is in %s (%s): …%s…", secret, where, how, around))
+			}
+		}
 	}
 }
 

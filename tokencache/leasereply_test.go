@@ -79,7 +79,7 @@ func TestReplyOfObtainIsLost(t *testing.T) {
 	for lose, within := range map[int]time.Duration{1: time.Second, 2: dead} {
 		t.Run(fmt.Sprint(lose), func(t *testing.T) {
 			story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
-				var once atomic.Bool
+				var once, told atomic.Bool
 				for _, r := range f.start(3) {
 					r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 						if n, ok := r.leaseScript(cmd); ok && n == 3 && cmd.Name() == "eval" && !once.Swap(true) {
@@ -96,13 +96,20 @@ func TestReplyOfObtainIsLost(t *testing.T) {
 				start := time.Now()
 				for len(f.tenant.Requests()) == 0 && time.Since(start) < time.Minute {
 					for _, r := range f.replicas {
-						go func() { _, _ = r.source.Token(f.t.Context()) }()
+						go func() {
+							if _, err := r.source.Token(f.t.Context()); errors.Is(err, ErrRedis) {
+								told.Store(true)
+							}
+						}()
 					}
 					time.Sleep(100 * time.Millisecond)
 				}
 				f.together(f.replicas)
 				if took := time.Since(start); took > within || !once.Load() {
 					f.t.Errorf("%d replies were lost: all had a token after %v, want within %v", lose, took, within)
+				}
+				if told.Load() != (lose == 2) {
+					f.t.Errorf("%d replies were lost: it is %v that somebody was told that Redis did not say", lose, told.Load())
 				}
 				f.want(1)
 			})
