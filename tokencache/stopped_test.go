@@ -39,7 +39,7 @@ func diesAndIsNotMissed(tr *trial, m *member) {
 	newest := m.asked()
 	go func() {
 		for _, other := range others {
-			if other.source.held.Load() != nil { // it looks within minutes; why not now
+			if other.source.held.Load() != nil && other.asked().Before(newest) { // it looks within minutes; why not now
 				other.lookNow()
 			}
 		}
