@@ -78,7 +78,7 @@ func TestTokenThatTheFleetDoesNotHave(t *testing.T) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.serve(8*time.Hour, time.Hour)
-		f.afterAnswer(r, r.net.cut)
+		r.web.set(func() { r.web.answered = r.net.cut })
 		time.Sleep(2 * time.Hour)
 		f.want(2)
 		r.net.mend()
