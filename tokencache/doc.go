@@ -157,7 +157,7 @@
 //	Redis away, token held         nothing, until it expires                 nothing                                RedisAwayWithAToken, Fault/13-22
 //	Redis away, no token           *RedisError at once                       nothing, or the budget of Direct       RedisAwayWithoutAToken, Direct
 //	Redis refuses, hangs, is full  nothing; with no token *RedisError        nothing                                Fault/28-30, 38, 70
-//	Redis loses its data           nothing; replicas give their token back   a request whenever a cold one is first RedisLosesAll, Fault/26, 27, 69
+//	Redis loses its data           nothing; replicas give their token back   a request, if a cold one comes first    RedisLosesAll, Fault/26, 27, 69
 //	failover loses the lease       nothing; the newer token wins             a request                              Fault/31-37
 //	the renewer dies               nothing; the next one has the lease       a request, if the answer was lost      RenewerDies, Fault/01-04
 //	                               after 20 s; only the cold wait
