@@ -57,13 +57,6 @@ a = a or { at = now, priority = priority, windows = {} }
 a.status = (outcome == 'unsent' or outcome == 'refused') and 'back' or 'done'
 save_attempt(id, a)
 
--- Learn from the header. What is used is a lower bound of the truth that only
--- rises: one more for each request of ours, counted before it was sent, and at
--- least what the server shows. So it holds while the server's count lags, and
--- also counts what others use, and ours since that was shown. A window that
--- ended before the one we know is an old answer, and one that ends after it is
--- the next window.
-local overrun, spent_before = {}, {}
 -- seen is what a window's field of that name is after a header that shows so many
 -- as spent.
 local function seen(w, spent)
@@ -73,6 +66,13 @@ local function seen(w, spent)
   return spent < w.quota and w.seen or math.min(w.seen, answered)
 end
 
+-- Learn from the header. What is used is a lower bound of the truth that only
+-- rises: one more for each request of ours, counted before it was sent, and at
+-- least what the server shows. So it holds while the server's count lags, and
+-- also counts what others use, and ours since that was shown. A window that
+-- ended before the one we know is an old answer, and one that ends after it is
+-- the next window.
+local overrun, spent_before = {}, {}
 for _ = 1, tonumber(arg()) do
   local scope, bucket, length = arg(), arg(), tonumber(arg())
   local quota, remaining, left = tonumber(arg()), tonumber(arg()), tonumber(arg())

@@ -10,8 +10,8 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
 )
 
-// errAgain means that a token which was to be replaced was given out again.
-var errAgain = errors.New("the token endpoint gave out the same token again")
+// errSameToken means that a token which was to be replaced was given out again.
+var errSameToken = errors.New("the token endpoint gave out the same token again")
 
 // adopt makes r the token in memory. It had left to live when it was measured,
 // at since, at the least. The caller holds client.mu.
@@ -51,7 +51,7 @@ func (s *Source) adopt(r record, left time.Duration, since moment, requested boo
 	unwanted := s.unwanted
 	s.unwanted, s.failure, s.refusal = nil, nil, nil
 	if again && unwanted != nil { // there is no other one, however often one asks
-		s.refusal = &failure{err: errAgain, until: time.Now().Add(15 * time.Minute), final: true, stands: true}
+		s.refusal = &failure{err: errSameToken, until: time.Now().Add(15 * time.Minute), final: true, stands: true}
 	}
 	s.schedule(h.look - h.age(cache.wall()))
 	s.tell()

@@ -2,8 +2,10 @@ package tokencache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +18,9 @@ import (
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
+
+// This file is about replies of Redis that never come: what was asked for has
+// happened, and nobody knows.
 
 // Redis does what it is told, and nobody hears its reply. There is a token soon
 // all the same, for one request, which is counted as one, and the lease is free.
@@ -61,6 +66,106 @@ func TestReplyIsLost(t *testing.T) {
 				if w, _ := status.Quota.Find(quota.Client, quota.PerDay); w.Used != 1 {
 					f.t.Errorf("the ledger has %d used, want 1", w.Used)
 				}
+			})
+		})
+	}
+}
+
+// leaseScript returns how many arguments a command gives to a script that is about
+// the lease alone, and false if it is none: three to take it, one to give it back.
+func (r *replica) leaseScript(cmd redis.Cmder) (int, bool) {
+	args := cmd.Args()
+	if !strings.HasPrefix(cmd.Name(), "eval") || len(args) < 5 || fmt.Sprint(args[2]) != "1" || fmt.Sprint(args[3]) != r.source.client.names.Lock {
+		return 0, false
+	}
+	return len(args) - 4, true
+}
+
+// The reply to giving the lease back is lost. The client asks again, and is told
+// that the lease is not its own. It is given back, and that is all: nobody has to
+// hear of it.
+func TestReplyOfReleaseIsLost(t *testing.T) {
+	var lines strings.Builder
+	opts := Options{Logger: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, opts, func(f *fleet) {
+		var lost atomic.Int32
+		for _, r := range f.start(3) {
+			r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+				n, ok := r.leaseScript(cmd)
+				value, _ := f.m.Get(r.source.client.names.Lock)
+				if !ok || n != 1 || !strings.Contains(value, r.cache.locker.ID()) {
+					return next(ctx, cmd)
+				}
+				r.net.set(func() { r.net.lose = 1 })
+				err := next(ctx, cmd)
+				if errors.Is(err, redis.Nil) { // the second try found no lease
+					lost.Add(1)
+				}
+				if f.m.Exists(r.source.client.names.Lock) && err == nil {
+					f.t.Error("the lease was not given back")
+				}
+				return err
+			}))
+		}
+		f.together(f.replicas)
+		f.serve(9*time.Hour+30*time.Minute, time.Minute)
+		f.want(2)
+		if got := lost.Load(); got < 2 {
+			f.t.Errorf("the reply was lost %d times, want at a cold start and at a renewal", got)
+		}
+		if f.m.Exists(f.replicas[0].source.client.names.Lock) {
+			f.t.Error("the lease is held in the end")
+		}
+	})
+	for _, level := range []string{"level=WARN", "level=ERROR"} {
+		if strings.Contains(lines.String(), level) {
+			t.Errorf("somebody had to hear of it:\n%s", lines.String())
+		}
+	}
+}
+
+// The reply to taking the lease is lost. Asked again, Redis gives it to the same
+// one: nobody waits, and nobody else asks. If that reply is lost as well, nobody
+// knows who has the lease, and all wait for its end: that costs time, and no token
+// request.
+func TestReplyOfObtainIsLost(t *testing.T) {
+	for lose, within := range map[int]time.Duration{1: time.Second, 2: dead} {
+		t.Run(fmt.Sprint(lose), func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
+				var once, told atomic.Bool
+				for _, r := range f.start(3) {
+					r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+						if n, ok := r.leaseScript(cmd); ok && n == 3 && cmd.Name() == "eval" && !once.Swap(true) {
+							r.net.set(func() { r.net.lose = lose })
+							err := next(ctx, cmd)
+							if !f.m.Exists(r.source.client.names.Lock) || (err == nil) != (lose == 1) {
+								f.t.Errorf("%d replies were lost, and the lease was not taken, or %v", lose, err)
+							}
+							return err
+						}
+						return next(ctx, cmd)
+					}))
+				}
+				start := time.Now()
+				first := f.replicas[:1] // so that it is the one to take the lease
+				for ask := first; len(f.tenant.Requests()) == 0 && time.Since(start) < time.Minute; ask = f.replicas {
+					for _, r := range ask {
+						go func() {
+							if _, err := r.source.Token(f.t.Context()); errors.Is(err, ErrRedis) {
+								told.Store(true)
+							}
+						}()
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				f.together(f.replicas)
+				if took := time.Since(start); took > within || !once.Load() {
+					f.t.Errorf("%d replies were lost: all had a token after %v, want within %v", lose, took, within)
+				}
+				if told.Load() != (lose == 2) {
+					f.t.Errorf("%d replies were lost: it is %v that somebody was told that Redis did not say", lose, told.Load())
+				}
+				f.want(1)
 			})
 		})
 	}

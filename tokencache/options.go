@@ -59,9 +59,10 @@ type Options struct {
 	// bytes each. The first seals, all of them open, so that keys can be
 	// rotated: add the new one at the end everywhere, then move it to the front
 	// everywhere, then remove the old one, but not before the tokens that it has
-	// sealed have expired. None means a key derived from the client secret; then a new secret comes with a new record, and whoever may
-	// ask for a token may read the one that is there. A secret that can be
-	// guessed can be guessed from a copy of Redis: give keys if yours may be.
+	// sealed have expired. None means a key derived from the client secret; then
+	// a new secret comes with a new record, and whoever may ask for a token may
+	// read the one that is there. A secret that can be guessed can be guessed
+	// from a copy of Redis: give keys if yours may be.
 	SealKeys [][]byte
 
 	// RootCAs are the certificate authorities that are trusted for token

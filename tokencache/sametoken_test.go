@@ -88,8 +88,8 @@ func TestSameTokenAfterARejection(t *testing.T) {
 			return tok.AccessToken, r.source.Reject(f.t.Context(), tok)
 		}
 		first, err := reject(f.replicas[0])
-		if !errors.Is(err, errAgain) {
-			f.t.Errorf("got %v, want %v", err, errAgain)
+		if !errors.Is(err, errSameToken) {
+			f.t.Errorf("got %v, want %v", err, errSameToken)
 		}
 		for range 10 {
 			for _, r := range f.replicas {
