@@ -20,16 +20,15 @@ if load_attempt(id) then return { 'admitted', int(now), '0' } end
 
 -- refuse keeps the refusal that lasts longest: coming back earlier is in vain.
 local refusal
-local function refuse(scope, reason, bucket, quota, spent, ends, count)
-  if not refusal or ends > refusal.ends then
-    refusal = { ends = ends, reply = { 'denied', int(now), scope, reason, bucket, int(quota), int(spent), int(ends), int(count) } }
-  end
+local function refuse(ends, ...)
+  if not refusal or ends > refusal.ends then refusal = { ends = ends, ... } end
 end
 
 for _, scope in ipairs(scopes) do
   local b = load_block(scope)
-  if b and b.ends > now then refuse(scope, b.reason, '', 0, 0, b.ends, b.count) end
+  if b and b.ends > now then refuse(b.ends, scope, b.reason, '', '0', '0', int(b.ends), int(b.count)) end
 end
+local block = refusal
 
 -- roll turns a window that is over into the next one, presumed empty until a
 -- header says otherwise.
@@ -81,7 +80,7 @@ for i = 1, counted do
     w = roll(w)
     if w then
       local reason, ends, probing = verdict(scope, w)
-      if reason then refuse(scope, reason, string.sub(w.field, #scope + 4), w.quota, w.used, ends, 0) end
+      if reason then refuse(ends, scope, reason, string.sub(w.field, #scope + 4), int(w.quota), int(w.used), int(ends), '0') end
       probe = probe or probing
       mine[#mine + 1] = w
     end
@@ -90,9 +89,16 @@ end
 if priority == 'forced' and #mine == 0 then
   -- No window is known, so no budget can be a part of it.
   local last = tonumber(state['p:forced'] or '') or 0
-  if last <= now and now < last + FORCED_EVERY then refuse(scopes[1], 'forced', '', 0, 0, last + FORCED_EVERY, 0) end
+  if last <= now and now < last + FORCED_EVERY then
+    refuse(last + FORCED_EVERY, scopes[1], 'forced', '', '0', '0', int(last + FORCED_EVERY), '0')
+  end
 end
-if refusal then return refusal.reply end
+if refusal then
+  -- Everybody else is told as well, so that not each has to ask. Blocks can be seen
+  -- anyway. That it cannot be written changes nothing.
+  if refusal ~= block then redis.pcall('HSET', KEYS[1], 'd:' .. priority, table.concat(refusal, ' ')) end
+  return { 'denied', int(now), unpack(refusal) }
+end
 
 local a = { at = now, status = 'sent', priority = priority, windows = {} }
 for _, w in ipairs(mine) do

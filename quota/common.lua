@@ -11,6 +11,8 @@
 --   m:<scope>            enforced|advisory until
 --   p:<scope>            when the last probe was admitted
 --   r:<scope>            who reported trouble last, and when
+--   d:<priority>         scope reason bucket quota used until count: what was denied
+--                        last, until somebody is answered
 --
 -- A field that does not read as it should, or says what cannot be, is as good
 -- as absent: the state may be lost at any time anyway, and loses nothing but

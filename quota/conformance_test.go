@@ -76,6 +76,21 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 		case denied == nil && s.denied != "" || denied != nil && denied.Reason != s.denied:
 			t.Errorf("step %d: Admit: got %v, want reason %q", i, err, s.denied)
 		}
+		// What the ledger itself denies, it tells others, too.
+		told := rdb.HGet(ctx, "{c}:quota", quota.DeniedField(s.priority)).Val()
+		received := time.Now()
+		again, ok := quota.ParseDenied(s.priority, told, received.UnixMilli(), received)
+		if ledgers := denied != nil && denied.Bucket != ""; ok != ledgers {
+			t.Errorf("step %d: others are told %q after %v", i, told, err)
+		} else if ok {
+			if again.RetryIn <= 0 || (again.RetryIn-denied.RetryIn).Abs() > 5*time.Second {
+				t.Errorf("step %d: others are told to wait %v, want %v", i, again.RetryIn, denied.RetryIn)
+			}
+			again.RetryIn, again.RetryAt = denied.RetryIn, denied.RetryAt
+			if *again != *denied {
+				t.Errorf("step %d: others are told %+v, want %+v", i, again, denied)
+			}
+		}
 		if s.answer != nil {
 			if _, err := l.Observe(ctx, a, s.answer); err != nil {
 				t.Fatalf("step %d: Observe: %v", i, err)
@@ -91,6 +106,18 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 		}
 		if w.Left < 29*time.Minute || w.Left > 30*time.Minute {
 			t.Errorf("step %d: the hour has %v left, want half an hour", i, w.Left)
+		}
+	}
+
+	// Until somebody is answered: then it may be granted.
+	answered := &quota.Attempt{ID: "a7", Priority: quota.Need, By: "r/1", Why: "test", For: "t"}
+	for i, id := range []string{"a7", "a10"} { // the first is a replay
+		answered.ID = id
+		if _, err := l.Observe(ctx, answered, &quota.Answer{Outcome: quota.Unsent}); err != nil {
+			t.Fatal(err)
+		}
+		if told := rdb.HGet(ctx, "{c}:quota", quota.DeniedField(quota.Forced)).Val(); (told == "") != (i == 1) {
+			t.Errorf("after %s: others are told %q", id, told)
 		}
 	}
 

@@ -3,6 +3,7 @@ package quota
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,36 @@ func decodeAdmit(reply []string, p Priority, received time.Time) (Admission, err
 		}
 	}
 	return Admission{}, fmt.Errorf("quota: admit: reply %q is not one of admit.lua", reply)
+}
+
+// DeniedField returns the field of the ledger's hash that tells what was denied
+// last to a priority, and ParseDenied reads its value, given the time of the Redis
+// server in Unix milliseconds, and when this host received it. They are for those
+// who are about to ask, and see it in the same round trip as something else:
+// whoever would be denied the same need not ask, nor take a lease to do so.
+//
+// It applies to attempts that have the Scope of the error. It is true while no
+// request is on its way: what is counted for one that is may be taken back.
+func DeniedField(p Priority) string { return "d:" + p.String() }
+
+// ParseDenied is described with [DeniedField]. It returns false if nothing was
+// denied, or is not any more.
+func ParseDenied(p Priority, value string, now int64, received time.Time) (*DeniedError, bool) {
+	reply := append([]string{"denied", strconv.FormatInt(now, 10)}, strings.Split(value, " ")...)
+	_, err := decodeAdmit(reply, p, received)
+	denied, ok := errors.AsType[*DeniedError](err)
+	if !ok || !denied.Scope.valid() || !slices.Contains([]Reason{Spent, Reserve, ForcedSpent, Probing}, denied.Reason) {
+		return nil, false
+	}
+	if name, ok := parseName(denied.Bucket); denied.Bucket != "" && (!ok || name != denied.Bucket) {
+		return nil, false
+	}
+	until, err := strconv.ParseInt(reply[7], 10, 64)
+	longest := (MaxWait + maxJitter).Milliseconds() + guard
+	if err != nil || len(reply[7]) > 15 || until <= now || until-now > longest || min(denied.Quota, denied.Used) < 0 {
+		return nil, false
+	}
+	return denied, true
 }
 
 func integers(fields ...string) ([]int64, error) {

@@ -36,6 +36,8 @@ if a and a.status ~= 'sent' then
   for _, scope in ipairs(scopes) do tell(scope) end
   return reply
 end
+-- What was denied may be granted after this.
+for _, name in ipairs({ 'need', 'expiring', 'early', 'forced' }) do drop('d:' .. name) end
 local priority = a and a.priority or 'need'
 -- When it was sent, or earlier. One that was sent past Redis was admitted late.
 local began = math.min(a and a.at or now, now - age - math.max(took, 0))

@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ func TestThreat(t *testing.T) {
 		t.Run("makes a window that never ends", endlessWindow)
 		t.Run("makes attempts of the future", futureAttempts)
 		t.Run("makes a count that cannot be", impossibleCount)
+		t.Run("denies what nobody has denied", foreignDenial)
 	})
 }
 
@@ -70,4 +72,34 @@ func impossibleCount(t *testing.T) {
 			t.Error("a second request was admitted")
 		}
 	})
+}
+
+// What was denied is believed for as long as it can be, and shows nothing but
+// names and numbers.
+func foreignDenial(t *testing.T) {
+	now := time.Now()
+	until := func(d time.Duration) string { return strconv.FormatInt(now.Add(d).UnixMilli(), 10) }
+	for _, value := range []string{
+		"", "client", "client spent per_hour 42 42 0",
+		"client spent per_hour 42 42 " + until(-time.Millisecond) + " 0",
+		"client spent per_hour 42 42 " + until(25*time.Hour) + " 0",
+		"client spent per_hour 42 42 9223372036854775807 0",
+		"client spent per_hour -1 42 " + until(time.Hour) + " 0",
+		"client spent per_hour 42 -1 " + until(time.Hour) + " 0",
+		"client spent per\nhour 42 42 " + until(time.Hour) + " 0",
+		"cli\tent spent per_hour 42 42 " + until(time.Hour) + " 0",
+		"client because per_hour 42 42 " + until(time.Hour) + " 0",
+		"client spent per_hour 42 42 " + until(time.Hour) + " 0 0",
+		" spent per_hour 42 42 " + until(time.Hour) + " 0",
+	} {
+		if denied, ok := quota.ParseDenied(quota.Need, value, now.UnixMilli(), now); ok {
+			t.Errorf("of %q: got %+v", value, denied)
+		}
+	}
+	for _, value := range []string{"client spent per_hour 42 42 " + until(time.Hour) + " 0", "client forced  0 0 " + until(time.Hour) + " 0"} {
+		denied, ok := quota.ParseDenied(quota.Forced, value, now.UnixMilli(), now)
+		if !ok || denied.RetryIn != time.Hour || denied.Priority != quota.Forced || !denied.RetryAt.Equal(now.Add(time.Hour)) {
+			t.Errorf("of %q: got %+v, %v", value, denied, ok)
+		}
+	}
 }

@@ -60,7 +60,7 @@
 // Each replica runs the same loop; renew.go has it, top to bottom.
 //
 //	serve   a valid token in memory          → return it
-//	look    renewal is due, or there is none → one command: record, lease, blocks, time
+//	look    renewal is due, or there is none → one command: record, lease, blocks, denials, time
 //	          newer than mine                → adopt it
 //	          gone, and mine is good         → give it back to the fleet
 //	wait    somebody holds the lease

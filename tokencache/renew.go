@@ -36,22 +36,25 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 		return ear
 	}
 	c.catchUp(ctx)
+	// A lease without an end, or with one beyond a lease's, is none: the locker
+	// deals with that.
+	left := views[0].lease
+	held := left > 0 && left <= c.cache.terms.lease
 	var todo []*Source
 	for i, s := range batch {
-		if !s.take(ctx, views[i]) && !c.holdsBack(s) {
+		if !s.take(ctx, views[i]) && !c.holdsBack(s) && (held || !s.deniedAgain(views[i])) {
 			todo = append(todo, s)
 		}
 	}
-	if len(todo) == 0 {
+	switch {
+	case len(todo) == 0:
 		c.back()
 		return ear
-	}
-	// A lease without an end, or with one beyond a lease's, is none: the locker
-	// deals with that.
-	if left := views[0].lease; left > 0 && left <= c.cache.terms.lease {
+	case held:
 		return c.standBy(ctx, todo, left, ear, heard)
+	default:
+		return c.try(ctx, todo, ear)
 	}
-	return c.try(ctx, todo, ear)
 }
 
 // coldRound is the first round of a replica that has no token, when a whole fleet
@@ -158,6 +161,21 @@ func (c *client) holdsBack(s *Source) bool {
 	return true
 }
 
+// deniedAgain reports whether the ledger has denied somebody else what s needs, and
+// nobody has asked since; if so, it lets s rest until that is over. Otherwise a
+// whole fleet would take the lease, one after the other, to be told the same, and
+// each would call all the others.
+func (s *Source) deniedAgain(v view) bool {
+	priority, _ := v.charge(s.urgency(), "")
+	for _, denied := range v.denied {
+		if denied.Priority == priority && slices.Contains(s.scopeList, denied.Scope) {
+			s.deny(denied)
+			return true
+		}
+	}
+	return false
+}
+
 // note keeps in mind that the whole client may ask for nothing, so that its other
 // tokens need not take the lease to hear the same.
 func (c *client) note(denied *quota.DeniedError) {
@@ -245,11 +263,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 		return // those who waited have left
 	}
 	forced := priority == quota.Forced
-	if v.problem != nil && priority == quota.Need {
-		// There is a record, and somebody damages it. Then the quota is not
-		// theirs to spend.
-		priority, why = quota.Forced, "damaged"
-	}
+	priority, why = v.charge(priority, why)
 	attempt := s.attempt(priority, why)
 	admission, err := call(ctx, c.cache, func(ctx context.Context) (quota.Admission, error) { return c.ledger.Admit(ctx, attempt) })
 	admitted := time.Now()

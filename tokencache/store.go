@@ -41,6 +41,15 @@ type view struct {
 	floor   int64   // nothing that was issued before may be adopted
 }
 
+// charge returns what a request is charged to that is needed so badly. If there is a
+// record, and somebody damages it, the quota is not theirs to spend.
+func (v view) charge(priority quota.Priority, why string) (quota.Priority, string) {
+	if v.problem != nil && priority == quota.Need {
+		return quota.Forced, "damaged"
+	}
+	return priority, why
+}
+
 // A glance is what a look tells about the client, whichever tokens it was for.
 type glance struct {
 	at   moment    // just before the look
@@ -49,7 +58,10 @@ type glance struct {
 
 	lease   time.Duration // how long the lease is held; 0: it is free; negative: without an end
 	blocked []quota.Blocked
+	denied  []*quota.DeniedError // what was denied last, to each priority
 }
+
+var priorities = []quota.Priority{quota.Need, quota.Expiring, quota.Early, quota.Forced}
 
 // look asks Redis for all there is to know about some tokens, in one round trip.
 // It changes nothing in memory.
@@ -66,6 +78,9 @@ func (c *client) look(ctx context.Context, batch ...*Source) ([]view, error) {
 			}
 		}
 	}
+	for _, priority := range priorities {
+		args = append(args, quota.DeniedField(priority))
+	}
 	g := glance{at: c.cache.moment()}
 	reply, err := call(ctx, c.cache, func(ctx context.Context) ([]string, error) {
 		return readScript.Eval(ctx, c.cache.rdb, names, args...).StringSlice()
@@ -79,7 +94,8 @@ func (c *client) look(ctx context.Context, batch ...*Source) ([]view, error) {
 
 // decode reads the reply of read.lua.
 func (g glance) decode(reply []string, scopes []quota.Scope, batch []*Source) ([]view, error) {
-	if len(reply) != 2+len(scopes)+4*len(batch) {
+	records := 2 + len(scopes) + len(priorities)
+	if len(reply) != records+4*len(batch) {
 		return nil, redisError(fmt.Errorf("a reply of %d fields is not one of read.lua", len(reply)))
 	}
 	now, err1 := strconv.ParseInt(reply[0], 10, 64)
@@ -93,9 +109,14 @@ func (g glance) decode(reply []string, scopes []quota.Scope, batch []*Source) ([
 			g.blocked = append(g.blocked, b)
 		}
 	}
+	for i, priority := range priorities {
+		if denied, ok := quota.ParseDenied(priority, reply[2+len(scopes)+i], now, g.seen); ok {
+			g.denied = append(g.denied, denied)
+		}
+	}
 	views := make([]view, len(batch))
 	for i, s := range batch {
-		fields := reply[2+len(scopes)+4*i:]
+		fields := reply[records+4*i:]
 		v := view{glance: g}
 		v.floor, _ = strconv.ParseInt(fields[3], 10, 64) // none is zero
 		switch {

@@ -152,11 +152,15 @@ func TestStore(t *testing.T) {
 			t.Errorf("commit over a record that was not known to be damaged: got %q, %v", got, err)
 		}
 
-		// The lease and the blocks come with the same look.
+		// The lease, the blocks and what was denied come with the same look.
 		rdb.Set(ctx, s.client.names.Lock, "x", time.Minute)
 		rdb.HSet(ctx, s.client.names.Quota, quota.BlockField(quota.Client), strconv.FormatInt(now+50000, 10)+" 1 2 rate",
-			quota.BlockField(s.scopes.audience), "nonsense", quota.BlockField(quota.Tenant), strconv.FormatInt(now-1, 10)+" 1 2 rate")
+			quota.BlockField(s.scopes.audience), "nonsense", quota.BlockField(quota.Tenant), strconv.FormatInt(now-1, 10)+" 1 2 rate",
+			quota.DeniedField(quota.Early), "client reserve per_hour 42 34 "+strconv.FormatInt(now+50000, 10)+" 0", quota.DeniedField(quota.Need), "nonsense")
 		v = look()
+		if len(v.denied) != 1 || v.denied[0].Priority != quota.Early || v.denied[0].Reason != quota.Reserve || v.denied[0].Used != 34 {
+			t.Errorf("got denied %+v, want an early renewal", v.denied)
+		}
 		if v.lease <= 0 || v.lease > time.Minute || len(v.blocked) != 1 || v.blocked[0].Scope != quota.Client || v.blocked[0].Count != 2 {
 			t.Errorf("got lease %v, blocks %+v, want a minute and one block", v.lease, v.blocked)
 		}
@@ -306,9 +310,11 @@ func FuzzDecodeView(f *testing.F) {
 	f.Cleanup(func() { _ = rdb.Close() })
 	s := newTestSource(f, rdb)
 	f.Add("1700000000000", "0", "1700000000001 1 1 x", "1", "1700000005000", "x", "1")
+	f.Add("1700000000000", "0", "client spent per_hour 42 42 1700000000001 0", "1", "1700000005000", "x", "1")
 	f.Add("x", "-1", "", "damaged", "", "", "")
 	f.Fuzz(func(t *testing.T, now, lease, field, issued, expires, sealed, floor string) {
-		reply := []string{now, lease, field, field, field, field, issued, expires, sealed, floor}
+		reply := append([]string{now, lease}, slices.Repeat([]string{field}, len(s.scopeList)+len(priorities))...)
+		reply = append(reply, issued, expires, sealed, floor)
 		views, err := glance{}.decode(reply, s.scopeList, []*Source{s})
 		if err != nil {
 			return
@@ -320,6 +326,11 @@ func FuzzDecodeView(f *testing.F) {
 		for _, b := range v.blocked {
 			if b.Left <= 0 || b.Left > quota.MaxWait+time.Minute {
 				t.Errorf("of %q: block %+v", reply, b)
+			}
+		}
+		for _, denied := range v.denied {
+			if denied.RetryIn <= 0 || denied.RetryIn > quota.MaxWait+time.Minute {
+				t.Errorf("of %q: denied %+v", reply, denied)
 			}
 		}
 		s.client.mu.Lock()
