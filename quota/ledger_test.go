@@ -412,12 +412,13 @@ func TestProbeRefused(t *testing.T) {
 				if a == nil {
 					break
 				}
-				if w := b.window(); w.Used > 5 {
+				w := b.window()
+				if w.Used > 5 {
 					refused++
 					b.answer(a, quota.Refused, "5/0", quota.Block{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: time.Minute})
 					continue
 				}
-				b.answer(a, quota.Issued, "5/"+strconv.Itoa(int(5-b.window().Used)))
+				b.answer(a, quota.Issued, "5/"+strconv.Itoa(5-int(w.Used)))
 			}
 			time.Sleep(time.Hour)
 		}

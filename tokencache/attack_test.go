@@ -28,7 +28,10 @@ func TestQuotaUnderAttack(t *testing.T) {
 		"the top of the hour and of the day":  topOfTheHour,
 		"sixty tokens, strangers, bad header": again(TestScenarios),
 	} {
-		t.Run(name, story)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			story(t)
+		})
 	}
 }
 
@@ -48,7 +51,7 @@ func (f *fleet) wisely() {
 // One replica has a secret that is wrong. It says so, asks seldom, and nobody
 // else notices.
 func wrongSecret(t *testing.T) {
-	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: 4 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		odd := f.boot("odd")
 		defer odd.close()
@@ -58,7 +61,7 @@ func wrongSecret(t *testing.T) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		for range 24 * 60 {
+		for range 8 * 60 {
 			if _, err := source.Token(f.t.Context()); !isClass(err, ClassCredentials) {
 				f.t.Fatalf("got %v, want that the credentials are wrong", err)
 			}
@@ -71,11 +74,11 @@ func wrongSecret(t *testing.T) {
 			}
 		}
 		// Waits double from half a minute to five.
-		if wrong > 24*12+4 {
-			f.t.Errorf("got %d token requests with the wrong secret in a day, want one in five minutes at most", wrong)
+		if wrong > 8*12+4 {
+			f.t.Errorf("got %d token requests with the wrong secret in eight hours, want one in five minutes at most", wrong)
 		}
 		if good := f.requests() - wrong; good != 3 {
-			f.t.Errorf("got %d other token requests in a day, want 3", good)
+			f.t.Errorf("got %d other token requests in eight hours, want 3", good)
 		}
 		f.wisely()
 	})
@@ -108,7 +111,7 @@ func lossEveryMinute(t *testing.T) {
 // The lease is deleted twenty times a second. Then it is none, and each replica
 // that is due may ask: that costs tokens, and never a wrong one.
 func leaseDeleted(t *testing.T) {
-	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 300 * time.Millisecond}, Options{}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100, Latency: 300 * time.Millisecond}, Options{}, func(f *fleet) {
 		replicas := f.start(10)
 		lock := replicas[0].source.client.names.Lock
 		done := make(chan struct{})
@@ -126,7 +129,7 @@ func leaseDeleted(t *testing.T) {
 		synctest.Wait()
 		tokens := map[string]bool{}
 		time.Sleep(5 * time.Second)
-		f.serve(9*time.Hour+30*time.Minute, 10*time.Minute)
+		f.serve(57*time.Minute, time.Minute)
 		close(done)
 		for _, r := range replicas {
 			tokens[f.token(r)] = true

@@ -55,7 +55,7 @@ func TestOptions(t *testing.T) {
 func TestRedisCommandsPerLife(t *testing.T) {
 	for _, listen := range []bool{false, true} {
 		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: listen}, func(f *fleet) {
-			const replicas, lives = 50, 20
+			const replicas, lives = 50, 10
 			var sent sync.Map // by replica
 			for _, r := range f.start(replicas) {
 				n := new(counter)

@@ -39,6 +39,7 @@ type fault struct {
 func TestFault(t *testing.T) {
 	for _, f := range faults {
 		t.Run(fmt.Sprintf("%02d %s", f.number, f.name), func(t *testing.T) {
+			t.Parallel()
 			switch {
 			case f.strike == nil:
 				f.story(t)

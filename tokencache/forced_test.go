@@ -69,11 +69,14 @@ func TestBurstOf401s(t *testing.T) {
 // do, and they get the API's own answer.
 func TestAPIRefusesEveryToken(t *testing.T) {
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
-		f.start(10)
+		var clients []*http.Client
+		for _, r := range f.start(10) {
+			clients = append(clients, f.client(r))
+		}
 		f.tenant.RejectAll(true)
 		for range 60 {
-			for _, r := range f.replicas {
-				if got := f.get(f.client(r)); got != http.StatusUnauthorized {
+			for i, r := range f.replicas {
+				if got := f.get(clients[i]); got != http.StatusUnauthorized {
 					f.t.Errorf("%s: got status %d, want the API's 401", r.name, got)
 				}
 			}
@@ -84,8 +87,8 @@ func TestAPIRefusesEveryToken(t *testing.T) {
 			f.t.Errorf("got %d token requests in half an hour of 401s, want 5", got)
 		}
 		for range 47 * 2 {
-			for _, r := range f.replicas {
-				f.get(f.client(r))
+			for _, client := range clients {
+				f.get(client)
 			}
 			time.Sleep(30 * time.Minute)
 		}
@@ -93,7 +96,7 @@ func TestAPIRefusesEveryToken(t *testing.T) {
 			f.t.Errorf("got %d token requests in two days of 401s, want a tenth of each day's hundred at most", got)
 		}
 		f.tenant.RejectAll(false)
-		if got := f.get(f.client(f.replicas[0])); got != http.StatusOK {
+		if got := f.get(clients[0]); got != http.StatusOK {
 			f.t.Errorf("when the API is well again: got status %d", got)
 		}
 	})

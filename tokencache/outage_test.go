@@ -376,7 +376,10 @@ func TestSecretRollsOut(t *testing.T) {
 				f.t.Fatal(err)
 			}
 			// The new secret does not work yet.
-			if _, err := sources[i].Token(f.t.Context()); !errors.Is(err, ErrNoToken) {
+			ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Second) // not until it is tried again
+			_, err = sources[i].Token(ctx)
+			cancel()
+			if !errors.Is(err, ErrNoToken) {
 				f.t.Errorf("with a secret that is not valid yet: got %v", err)
 			}
 		}

@@ -65,7 +65,7 @@ func needless(requests auth0test.Ledger) int {
 	return n
 }
 
-// TestScenarios has a fleet of eight that is started all at once with sixty
+// TestScenarios has a fleet of five that is started all at once with sixty
 // tokens to get, more than its quota. That is where naive ways of sharing a
 // quota are refused a dozen times: see the package documentation of quota.
 func TestScenarios(t *testing.T) {
@@ -94,7 +94,7 @@ func TestScenarios(t *testing.T) {
 				t.Parallel()
 				cfg := row.cfg
 				story(t, &cfg, Options{EnforcedQuota: enforced, RequestTimeout: 10 * time.Second}, func(f *fleet) {
-					const replicas, tokens = 8, 60
+					const replicas, tokens = 5, 60
 					end := time.Now().Add(3 * time.Hour)
 					ctx, cancel := context.WithDeadline(f.t.Context(), end)
 					defer cancel()

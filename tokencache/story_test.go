@@ -29,10 +29,10 @@ func TestSteadyState(t *testing.T) {
 	}{
 		{1, 10 * time.Hour, 30 * day},
 		{20, 10 * time.Hour, 30 * day},
-		{100, 10 * time.Hour, 30 * day},
+		{100, 10 * time.Hour, 7 * day},
 		{1, day, 30 * day},
-		{100, day, 30 * day},
-		{3, 10 * time.Minute, 2 * day},
+		{100, day, 7 * day},
+		{3, 10 * time.Minute, day},
 		{50, 10 * time.Minute, 4 * time.Hour},
 		{5, 30 * time.Second, 90 * time.Minute},
 		{100, 30 * time.Second, 10 * time.Minute},
