@@ -95,7 +95,7 @@ for _ = 1, tonumber(arg()) do
     local presumed = same and w.seen == 0
     if same then
       if w.seen > 0 and w.server >= w.quota and w.seen <= began then spent_before[scope] = true end
-      w.quota = quota
+      w.quota, w.length = quota, length
       if presumed then w.ends = ends else w.ends = math.max(w.ends, ends) end
       if spent then
         w.server = math.max(w.server, spent)

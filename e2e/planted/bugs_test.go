@@ -115,6 +115,7 @@ var bugs = []bug{
 	{"any success proves that the quota is only watched", "quota/observe.lua", " and w.seen <= began then", " then"},
 	{"what is told of late was sent just now", "quota/observe.lua", "now - age - math.max(took, 0)", "now - age"},
 	{"an older answer tells since when nothing is left", "quota/observe.lua", "return spent < w.quota and w.seen or math.min", "return math.min"},
+	{"a window keeps the length that somebody wrote", "quota/observe.lua", "w.quota, w.length = quota, length", "w.quota = quota"},
 	{"jitter comes early", "quota/common.lua", "return math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)", "return -math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)"},
 	{"an answer leaves denied what was", "quota/observe.lua", "do drop('d:' .. name) end", "do end"},
 	{"the journal stops the ledger", "quota/common.lua", "if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end", ""},
