@@ -57,6 +57,10 @@
 // request that was sent later lifts the blocks it disproves. Nobody counts
 // down by themselves: the end, with its jitter, is kept in Redis.
 //
+// What the ledger itself denies is no block, for a greater need may be granted.
+// It is written down as well, until the next answer, so that a fleet need not ask
+// one by one to be told the same: see [ParseDenied].
+//
 // # Quotas that are only watched
 //
 // Auth0 can count a quota without enforcing it, and the header looks the same.
@@ -79,7 +83,7 @@
 //   - After a block, one request finds out whether it is over.
 //
 // TestWithoutALease shows the first. TestScenarios of package tokencache starts
-// twenty replicas at once, with sixty tokens to get from a quota of forty-two,
+// five replicas at once, with sixty tokens to get from a quota of forty-two,
 // while answers lag, lose their header or get lost: under the lease, nobody is
 // refused for what an answer had told.
 //

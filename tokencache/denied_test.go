@@ -55,6 +55,19 @@ func TestSpentQuotaIsToldToAll(t *testing.T) {
 				if got := each(); got > 12 {
 					f.t.Errorf("%.1f commands a replica, want 12 at most", got)
 				}
+				f.m.FlushAll() // each replica keeps it in mind, for its other tokens, too
+				for _, r := range replicas {
+					cred := f.credentials()
+					cred.Audience = "one more"
+					other, err := r.cache.Source(cred)
+					if err != nil {
+						f.t.Fatal(err)
+					}
+					if _, err := other.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
+						f.t.Errorf("%s, for another token: got %v, want that it is denied", r.name, err)
+					}
+				}
+				f.want(2)
 				time.Sleep(time.Hour + time.Minute) // from then on, there is one for all
 				f.together(replicas)
 				f.want(3)

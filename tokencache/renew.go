@@ -169,6 +169,7 @@ func (s *Source) deniedAgain(v view) bool {
 	priority, _ := v.charge(s.urgency(), "")
 	for _, denied := range v.denied {
 		if denied.Priority == priority && slices.Contains(s.scopeList, denied.Scope) {
+			s.client.note(denied)
 			s.deny(denied)
 			return true
 		}

@@ -45,6 +45,7 @@ var bugs = []bug{
 	{"what Redis could not be told is forgotten", "tokencache/outage.go", "c.accounts = append(c.accounts, accounts...)", ""},
 	{"Redis is back as soon as it can be read", "tokencache/renew.go", "c.catchUp(ctx)\n\t// A lease", "c.catchUp(ctx)\n\tc.back()\n\t// A lease"},
 	{"what was denied is believed while somebody asks", "tokencache/renew.go", "(held || !s.deniedAgain(views[i]))", "!s.deniedAgain(views[i])"},
+	{"what others were denied is forgotten", "tokencache/renew.go", "s.client.note(denied)", ""},
 	{"each replica has to ask for what was denied", "tokencache/renew.go", "(held || !s.deniedAgain(views[i]))", "true"},
 
 	// The token in memory.
