@@ -145,8 +145,10 @@ func TestColdStart(t *testing.T) {
 					commands = append(commands, counters[i].n.Load())
 				}
 				slices.Sort(commands)
-				if others := commands[:n-1]; n > 1 && others[n-2] > 10 || n > 2 && others[n/2] > 5 {
-					f.t.Errorf("got %v commands of each replica, want 5 of most of them, and 10 at most but for the renewer", commands)
+				if others := commands[:n-1]; n > 1 && others[n-2] > 10 || n > 2 && others[n/2] > 7 {
+					// Four for those who see that the lease is held, and seven for those who
+					// come to it at the same moment.
+					f.t.Errorf("got %v commands of each replica, want 4 to 7 of most of them, and 10 at most but for the renewer", commands)
 				}
 			})
 		})
