@@ -28,10 +28,7 @@ func TestQuotaUnderAttack(t *testing.T) {
 		"the top of the hour and of the day":  topOfTheHour,
 		"sixty tokens, strangers, bad header": again(TestScenarios),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			story(t)
-		})
+		t.Run(name, story)
 	}
 }
 
@@ -51,6 +48,7 @@ func (f *fleet) wisely() {
 // One replica has a secret that is wrong. It says so, asks seldom, and nobody
 // else notices.
 func wrongSecret(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 4 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		odd := f.boot("odd")
@@ -86,6 +84,7 @@ func wrongSecret(t *testing.T) {
 
 // Redis forgets everything, every minute.
 func lossEveryMinute(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 300 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.together(f.start(10))
 		ctx := f.t.Context()
@@ -111,6 +110,7 @@ func lossEveryMinute(t *testing.T) {
 // The lease is deleted twenty times a second. Then it is none, and each replica
 // that is due may ask: that costs tokens, and never a wrong one.
 func leaseDeleted(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100, Latency: 300 * time.Millisecond}, Options{}, func(f *fleet) {
 		replicas := f.start(10)
 		lock := replicas[0].source.client.names.Lock
@@ -151,6 +151,7 @@ func leaseDeleted(t *testing.T) {
 // A quota that is only watched is spent, and then enforced. The fleet finds out
 // by one refusal, and all keep to it.
 func watchedThenEnforced(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 30 * time.Minute, PerHour: 3, PerDay: 100, Monitor: true}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		f.serve(50*time.Minute, time.Minute)

@@ -84,6 +84,7 @@ func TestRedisCommandsPerLife(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
 		a, b := f.start(1)[0], f.start(1)[0]
 		empty, err := a.source.Status(f.t.Context())
@@ -137,6 +138,7 @@ func TestStatus(t *testing.T) {
 
 // The journal can always say who spent which token request, and why.
 func TestJournalTellsAll(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)                                  // cold
@@ -188,6 +190,7 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 // Wrapped in a second cache, as oauth2.NewClient does, a rotation is still heard
 // of, within a minute.
 func TestTokenSource(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		s := f.start(1)[0].source
 		wrapped := oauth2.ReuseTokenSource(nil, s.TokenSource(f.t.Context()))
@@ -212,6 +215,7 @@ func TestTokenSource(t *testing.T) {
 }
 
 func TestClientUsesTheGivenTransport(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		base := &recorder{}
 		given := &http.Client{Transport: base, Timeout: 7 * time.Second}

@@ -18,6 +18,7 @@ import (
 // those that are there. Then the newer one has to win, although it expires
 // earlier.
 func TestTokensBeginToLiveShorter(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 24 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(20))
 		f.serve(23*time.Hour-time.Minute, time.Hour)
@@ -36,6 +37,7 @@ func TestTokensBeginToLiveShorter(t *testing.T) {
 
 // RenewBefore suits tokens of 24 hours, and they live 10.
 func TestRenewBeforeIsLongerThanTokensLive(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{RenewBefore: 12 * time.Hour}, func(f *fleet) {
 		f.together(f.start(3))
 		f.serve(time.Hour, time.Second)
@@ -47,6 +49,7 @@ func TestRenewBeforeIsLongerThanTokensLive(t *testing.T) {
 
 // The machine sleeps while the answer is on its way.
 func TestSleepDuringRequest(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		var slept atomic.Int64
@@ -70,6 +73,7 @@ func TestSleepDuringRequest(t *testing.T) {
 
 // A token is asked for past Redis; then the machine sleeps; then Redis is back.
 func TestSleepAfterDirect(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Direct: &Direct{Spread: time.Second}}, func(f *fleet) {
 		r := f.start(1)[0]
 		var slept atomic.Int64
@@ -190,6 +194,7 @@ func TestRedisClockJumpsDuringALease(t *testing.T) {
 // The wall clock goes back while a token request is on the way, and again while
 // Redis is away. Nobody serves a token for longer for that.
 func TestClockIsSetBack(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 5 * time.Second}, Options{}, func(f *fleet) {
 		var off atomic.Int64
 		for _, r := range f.start(3) {

@@ -78,6 +78,7 @@ func TestSpentQuotaIsToldToAll(t *testing.T) {
 
 // An API refuses every token of a fleet whose budget for that is spent.
 func TestSpentForcedBudgetIsToldToAll(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 10, PerDay: 100}, Options{}, func(f *fleet) {
 		const n = 100
 		replicas := f.start(n)
@@ -122,6 +123,7 @@ func TestSpentForcedBudgetIsToldToAll(t *testing.T) {
 // What was denied is not believed while somebody asks: what counts for the one who
 // does is not spent for good.
 func TestDeniedIsNotBelievedWhileSomebodyAsks(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 8 * time.Second}, Options{}, func(f *fleet) {
 		a, b := f.start(2)[0], f.replicas[1]
 		go func() { _, _ = a.source.Token(f.t.Context()) }()

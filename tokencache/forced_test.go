@@ -40,6 +40,7 @@ func (f *fleet) client(r *replica) *http.Client {
 // The API refuses the token all at once, to everybody. It is replaced once, and
 // no caller notices.
 func TestBurstOf401s(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.together(f.start(20))
 		synctest.Wait()
@@ -68,6 +69,7 @@ func TestBurstOf401s(t *testing.T) {
 // An API that refuses every token: the quota is not burnt, whatever the callers
 // do, and they get the API's own answer.
 func TestAPIRefusesEveryToken(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		var clients []*http.Client
 		for _, r := range f.start(10) {
@@ -105,6 +107,7 @@ func TestAPIRefusesEveryToken(t *testing.T) {
 // Reject compares: who rejects a token that was replaced already, changes
 // nothing.
 func TestRejectComparesTheToken(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		old, err := r.source.Token(f.t.Context())
@@ -233,6 +236,7 @@ func doesNotComeBack(t *testing.T, replace func(ctx context.Context, s *Source) 
 }
 
 func TestRotateWhileDenied(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -256,6 +260,7 @@ func TestRotateWhileDenied(t *testing.T) {
 }
 
 func TestTransport(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		client := f.client(r)
@@ -331,6 +336,7 @@ func (b *closingBody) Close() error { b.closed.Store(true); return nil }
 
 // Without a token nothing is sent, and the caller hears why.
 func TestTransportWithoutToken(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		f.tenant.Inject(-1, auth0test.OAuthError(401, "access_denied", "Unauthorized"))
 		base := &recorder{}
@@ -395,6 +401,7 @@ func TestRejectWhileTheTokenExpires(t *testing.T) {
 // A transport need not say which request a response is to. Then nobody knows where
 // a redirect comes from, and the token stays here.
 func TestRedirectFromNobodyKnowsWhere(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		leaked := false
 		client := &http.Client{Transport: f.start(1)[0].source.Transport(tripper(func(req *http.Request) (*http.Response, error) {

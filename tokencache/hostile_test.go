@@ -80,6 +80,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 // than it is. A replica that has had the token does not fall for it; one that is
 // new believes it for no longer than a token lives, until the API refuses it.
 func TestNewsIsRepeated(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)

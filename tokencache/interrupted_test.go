@@ -75,6 +75,7 @@ func (d dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 // Redis goes away between a renewal and its commit, and nobody asks this replica any
 // more. What it has paid for is the fleet's all the same.
 func TestTokenThatTheFleetDoesNotHave(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.serve(8*time.Hour, time.Hour)
@@ -92,6 +93,7 @@ func TestTokenThatTheFleetDoesNotHave(t *testing.T) {
 // Redis goes away between the request of a Rotate and its commit, and callers
 // are about.
 func TestRotateWhenRedisGoesAway(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -124,6 +126,7 @@ func TestRotateWhenRedisGoesAway(t *testing.T) {
 // The same, and Redis is back in a moment. The fleet gets what it has paid for,
 // and who rotates is told.
 func TestRotateWhenRedisBlinks(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -176,6 +179,7 @@ func TestRedisIsReadOnly(t *testing.T) {
 // The reply of an admission is lost, again and again. Nothing is sent then, so
 // nothing is spent.
 func TestReplyOfAdmitIsLost(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -215,6 +219,7 @@ func TestReplyOfAdmitIsLost(t *testing.T) {
 
 // A subscription breaks as soon as it stands.
 func TestSubscriptionsBreakAtOnce(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{Listen: true}, func(f *fleet) {
 		r := f.start(1)[0]
 		var dials atomic.Int64
@@ -234,6 +239,7 @@ func TestSubscriptionsBreakAtOnce(t *testing.T) {
 // Redis takes so long that no token request would fit into a lease. That is
 // said, and the endpoint is not asked for what there is no time for.
 func TestRedisIsSlowerThanALeaseAllows(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{RequestTimeout: 500 * time.Millisecond}, func(f *fleet) {
 		r := f.start(1)[0]
 		var commands atomic.Int64

@@ -50,6 +50,7 @@ func TestTokenFromPastRedisDoesNotOutliveARotation(t *testing.T) {
 
 // Redis has lost the record, and a replica gives it back while somebody rotates.
 func TestRotateIsNotOverWithTheOldToken(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
 		replicas := f.start(2)
 		holder, operator := replicas[0], replicas[1]
@@ -69,6 +70,7 @@ func TestRotateIsNotOverWithTheOldToken(t *testing.T) {
 
 // A rotation that finds somebody's ordinary renewal must last as long as any.
 func TestRotationByARenewalLasts(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 2 * time.Second}, Options{}, func(f *fleet) {
 		began := time.Now()
 		renewer := f.start(1)[0]
@@ -101,6 +103,7 @@ func TestRotationByARenewalLasts(t *testing.T) {
 
 // The lease is lost, and the answer of the one who had it comes after a rotation.
 func TestLateAnswerDoesNotOutrankARotation(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 10 * time.Millisecond}, Options{Listen: true}, func(f *fleet) {
 		replicas := f.start(2)
 		slow, operator := replicas[0], replicas[1]
@@ -157,6 +160,7 @@ func (r *replica) lookNow() {
 // A replica that looks, and sees that its token was rotated away, replaces it, also
 // if what it was replaced by is lost.
 func TestLookShowsARotation(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		replicas := f.start(2)
 		operator, other := replicas[0], replicas[1]
@@ -178,6 +182,7 @@ func TestLookShowsARotation(t *testing.T) {
 
 // A floor that a replica has seen is one, though Redis has lost it.
 func TestFloorOutlivesRedis(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		replicas := f.start(3)
 		operator, other, lone := replicas[0], replicas[1], replicas[2]

@@ -25,6 +25,7 @@ import (
 // Redis is away for hours. Whoever has a valid token serves it, and nobody
 // waits; when Redis is back, so is everything else.
 func TestRedisAwayWithAToken(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		f.together(f.start(10))
 		f.serve(time.Hour, 10*time.Minute)
@@ -44,6 +45,7 @@ func TestRedisAwayWithAToken(t *testing.T) {
 // Redis is back before the token expires. Nobody still waits for its next try
 // then: the pauses between them are not longer than what is left.
 func TestRedisIsBackBeforeTheEnd(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 40 * time.Second}, Options{RenewBefore: 10 * time.Second, RequestTimeout: time.Second}, func(f *fleet) {
 		f.together(f.start(50))
 		old := f.token(f.replicas[0])
@@ -67,6 +69,7 @@ func TestRedisIsBackBeforeTheEnd(t *testing.T) {
 
 // Redis is away, and there is no token: refused, clearly and at once.
 func TestRedisAwayWithoutAToken(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		r.net.cut()
@@ -91,6 +94,7 @@ func TestRedisAwayWithoutAToken(t *testing.T) {
 
 // A client whose options let it dial for minutes holds up nobody.
 func TestStuckRedisClient(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -130,6 +134,7 @@ func TestStuckRedisClient(t *testing.T) {
 // A subscription that breaks is over at once, and not when its client has made
 // another connection in its place, which nobody would read.
 func TestBrokenSubscription(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		ear, err := r.source.client.listen(f.t.Context())
@@ -365,6 +370,7 @@ func TestWrongSealKey(t *testing.T) {
 
 // While a new client secret rolls out there are two records, and nobody fights.
 func TestSecretRollsOut(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, ClientSecret: "test-secret"}, Options{}, func(f *fleet) {
 		f.together(f.start(4))
 		cred := f.credentials()
@@ -479,6 +485,7 @@ func TestDamagedRecord(t *testing.T) {
 // A wait ends with the caller's context, and the request that others wait for
 // goes on.
 func TestCallersLeave(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{Latency: 2 * time.Second}, Options{}, func(f *fleet) {
 		replicas := f.start(3)
 		ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
@@ -497,6 +504,7 @@ func TestCallersLeave(t *testing.T) {
 }
 
 func TestCancelHasACause(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{Latency: 2 * time.Second}, Options{}, func(f *fleet) {
 		cause := errors.New("the user has gone home")
 		ctx, cancel := context.WithCancelCause(f.t.Context())
@@ -509,6 +517,7 @@ func TestCancelHasACause(t *testing.T) {
 
 // A thousand callers of one process are one flight.
 func TestManyCallers(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{Latency: time.Second}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		var got atomic.Int32
@@ -548,6 +557,7 @@ func TestManyCallers(t *testing.T) {
 
 // Everybody backs off together, and then one asks.
 func TestQuotaExceeded(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(20))
 		f.serve(9*time.Hour-time.Minute, time.Hour)
@@ -594,6 +604,7 @@ func TestQuotaExceeded(t *testing.T) {
 
 // Close finishes what the fleet has paid for, and leaves nothing behind.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{Latency: 3 * time.Second}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		errs := make(chan error, 1)
@@ -685,6 +696,7 @@ func (h handler) WithGroup(string) slog.Handler                 { return h }
 // Redis evicts everything while the quota is spent: the fleet's block is gone,
 // and each replica's own copy of it holds.
 func TestBlockIsKeptByEachReplica(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		refusal := auth0test.QuotaExceeded(10 * time.Minute)
 		refusal.SkipQuotaHeader = true
@@ -714,6 +726,7 @@ func TestBlockIsKeptByEachReplica(t *testing.T) {
 // is spent, and only watched. It must not be taken for the quota's. (Five minutes
 // are the pause between two requests that find out whether it is enforced.)
 func TestTenantLimitWithAQuotaThatIsOnlyWatched(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 5, PerDay: 9, Monitor: true}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.tenant.Consume(10)
@@ -745,6 +758,7 @@ func TestTenantLimitWithAQuotaThatIsOnlyWatched(t *testing.T) {
 
 // A block of seconds must not cost the budget of an hour.
 func TestBlockCostsNoBudget(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{Direct: &Direct{Spread: time.Millisecond}}, func(f *fleet) {
 		r := f.start(1)[0]
 		r.source.client.learn([]quota.Blocked{{Scope: quota.Tenant, Reason: "tenant-limit", Left: 5 * time.Second, Count: 1}})
@@ -788,6 +802,7 @@ func TestLogTellsWhatHappensNext(t *testing.T) {
 // Callers whose time is too short for any of them to see the end of it get a token
 // all the same: what one has begun is the next one's.
 func TestCallersInAHurry(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 50 * time.Millisecond}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		r.net.set(func() { r.net.delay = 20 * time.Millisecond })
@@ -808,6 +823,7 @@ func TestCallersInAHurry(t *testing.T) {
 
 // Nobody asks on behalf of those who have left for good.
 func TestNobodyWaitsAnyMore(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		r.net.cut()
@@ -826,6 +842,7 @@ func TestNobodyWaitsAnyMore(t *testing.T) {
 // Close ends a subscription also when so many calls to Redis are left behind that
 // there are to be no more.
 func TestCloseWhileCallsAreStuck(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: true}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -879,6 +896,7 @@ func TestCallAtItsTimeout(t *testing.T) {
 
 // Refusals are kept apart like all other requests, if many have waited.
 func TestRefusalsArePaced(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Audiences: []string{"none of these"}, Latency: 10 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.m.SetError("LOADING Redis is loading the dataset in memory")
 		var wg sync.WaitGroup
@@ -932,6 +950,7 @@ func TestSealKeysAreRotated(t *testing.T) {
 // A replica that cannot reach the token endpoint may be the only one. It blocks
 // nobody else, and itself for longer and longer, up to half a minute.
 func TestUnreachableForOne(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		attempts := 0

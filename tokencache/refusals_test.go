@@ -32,6 +32,7 @@ func (f *fleet) insist(r *replica, within time.Duration) (took time.Duration) {
 // else does. Nobody asks before the later one has, and then they do not all come
 // at once.
 func TestBothBucketsAreSpent(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.tenant.Inject(1, auth0test.Fault{
 			Name: "spent", Status: http.StatusTooManyRequests,
@@ -167,6 +168,7 @@ func TestEndpointRefusesForGood(t *testing.T) {
 // The secret is replaced at the provider. The old one is refused; a replica that
 // has the new one asks at once.
 func TestNewSecretIsNotHeldBack(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, ClientSecret: "test-secret"}, Options{}, func(f *fleet) {
 		f.tenant.Update(func(c *auth0test.Config) { c.ClientSecret = "new-secret" })
 		for _, r := range f.start(3) {

@@ -75,6 +75,7 @@ func TestSameTokenAgain(t *testing.T) {
 // Whoever rejects a token that is given out again is told so, and does not ask
 // again and again.
 func TestSameTokenAfterARejection(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		p := &parrot{life: 10 * time.Hour, reuse: time.Hour, constant: true}
 		for _, r := range f.start(10) {

@@ -55,6 +55,7 @@ func diesAndIsNotMissed(tr *trial, m *member) {
 // A holder is stopped just before it sends its request, for longer than its lease
 // lasts. When it wakes, it is too late to send.
 func TestHolderStoppedBeforeItSends(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		stopped := f.start(1)[0]
 		base := f.tenant.Transport()

@@ -31,6 +31,7 @@ func (f *fleet) write(s *Source, record map[string]string) {
 // A record of another audience stands where ours belongs. It is well sealed, and
 // its token is valid; for the other audience.
 func TestRecordIsCopied(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -60,6 +61,7 @@ func TestRecordIsCopied(t *testing.T) {
 // A record from before the renewal is put back, and its token has some life left.
 // Whoever has the newer one keeps it, and gives it back to the fleet.
 func TestRecordIsRolledBack(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		synctest.Wait()
@@ -109,6 +111,7 @@ func TestBlockWithoutAnEnd(t *testing.T) {
 // it, and at a renewal each replica asks once at the most. So does a newcomer:
 // nobody can tell it of the token that is there.
 func TestKeysAreDeletedEverySecond(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		done := make(chan struct{})

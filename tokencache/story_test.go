@@ -52,6 +52,7 @@ func TestSteadyState(t *testing.T) {
 // A renewal that fails takes nothing from the token there is: it is served to its
 // end, and not beyond, and the renewal is tried again all the while.
 func TestRenewalFails(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		f.serve(8*time.Hour, time.Hour)
@@ -80,6 +81,7 @@ func TestRenewalFails(t *testing.T) {
 // When a replica looks for the next token is drawn once for each token, however
 // often it looks for something else: of many draws, one is early.
 func TestJitterIsDrawnOnce(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		drawn := map[time.Duration]bool{}
@@ -105,6 +107,7 @@ func TestJitterIsDrawnOnce(t *testing.T) {
 
 // Starting, restarting and deploying cost nothing while the fleet has a token.
 func TestRestartsCostNothing(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		f.together(f.start(20))
 		f.want(1)
@@ -157,6 +160,7 @@ func TestColdStart(t *testing.T) {
 
 // Many callers on each of many replicas are one request all the same.
 func TestColdStartWithManyCallers(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
 		var everybody []*replica
 		for _, r := range f.start(50) {
@@ -208,6 +212,7 @@ func TestClocksAreOff(t *testing.T) {
 // A token has lived as long as its answer was on its way: neither who asked nor
 // who finds it in Redis serves it for longer than it is valid.
 func TestLifeCountsFromTheRequest(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Minute, Latency: 9 * time.Second}, Options{}, func(f *fleet) {
 		for _, r := range f.start(2) {
 			tok, err := r.source.Token(f.t.Context())
@@ -227,6 +232,7 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 }
 
 func TestSuspend(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		old := f.token(r)
@@ -244,6 +250,7 @@ func TestSuspend(t *testing.T) {
 
 // A message gets lost, or all of them do: the replica looks for itself.
 func TestLostWakeUp(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{Latency: 8 * time.Second}, Options{}, func(f *fleet) {
 		first := f.start(1)
 		var slow time.Duration
@@ -269,6 +276,7 @@ func TestLostWakeUp(t *testing.T) {
 // A replica sees neither a token nor a lease. Before it gets the lease, another
 // one has had it, and a token. So it has to look again.
 func TestLookUnderTheLease(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		replicas := f.start(2)
 		first, second := replicas[0], replicas[1]
@@ -296,6 +304,7 @@ func TestLookUnderTheLease(t *testing.T) {
 // Whoever waits for a lease that has less than a millisecond left does not ask
 // again and again, all the while: here that would be for ever.
 func TestLastMillisecondOfALease(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -312,6 +321,7 @@ func TestLastMillisecondOfALease(t *testing.T) {
 // The renewer dies in the middle of its request: the others take over when its
 // lease ends, and the request it sent is not sent again before.
 func TestRenewerDies(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{}, Options{}, func(f *fleet) {
 		f.tenant.Inject(1, auth0test.Hang())
 		victim := f.start(1)[0]
@@ -331,6 +341,7 @@ func TestRenewerDies(t *testing.T) {
 
 // The same in steady state: nobody notices.
 func TestRenewerDiesInSteadyState(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		f.together(f.start(10))
 		f.serve(9*time.Hour-time.Minute, time.Hour)
@@ -346,6 +357,7 @@ func TestRenewerDiesInSteadyState(t *testing.T) {
 // lasts. Another one renews. When the first wakes, what it brings must not
 // replace what is newer.
 func TestHolderPaused(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		stopped := f.start(1)[0]
 		pause := &pausing{base: f.tenant.Transport(), after: time.Minute}
@@ -371,6 +383,7 @@ func TestHolderPaused(t *testing.T) {
 // Redis loses everything. Whoever has a token gives it back; nobody asks for
 // another one.
 func TestRedisLosesAll(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		f.together(f.start(10))
 		f.serve(8*time.Hour, time.Hour)
@@ -392,6 +405,7 @@ func TestRedisLosesAll(t *testing.T) {
 // Nobody asks for a token for the whole of its life: then it is not renewed, at
 // the fleet's cost, for nobody.
 func TestIdleSourceRests(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -411,6 +425,7 @@ func TestIdleSourceRests(t *testing.T) {
 
 // The tokens of one client are asked for one after another, and count as one.
 func TestManyTokensOfOneClient(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100, Latency: 50 * time.Millisecond}, Options{EnforcedQuota: true}, func(f *fleet) {
 		replicas := f.start(5)
 		var wg sync.WaitGroup
@@ -462,6 +477,7 @@ func (p *pausing) RoundTrip(req *http.Request) (*http.Response, error) {
 // Two sources of one process may stand for one token, as when only the way in which
 // it is asked for differs.
 func TestTwoSourcesOfOneToken(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		cred := f.credentials()

@@ -56,6 +56,7 @@ func unresolved(tr *trial) func() {
 // A name that does not resolve is for a person to look at, and who waits for a
 // token is told so at once.
 func TestRedisHasNoName(t *testing.T) {
+	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		r.net.set(func() { r.net.down = errNoSuchHost })
@@ -80,6 +81,7 @@ func TestRedisHasNoName(t *testing.T) {
 // is written over, for a tenth of the quota at most. So a version that brings
 // another record has to read both, and to write the old one until all read both.
 func TestNewerVersionOfTheRecord(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		key := f.replicas[0].source.key
@@ -117,6 +119,7 @@ func TestNewerVersionOfTheRecord(t *testing.T) {
 // one does that was used by somebody else and not emptied. None is taken for what
 // it is not: nobody serves the token of another audience, nor asks without end.
 func TestRepliesOfOtherQuestions(t *testing.T) {
+	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		cred := f.credentials()
 		cred.Audience = "another"
