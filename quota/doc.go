@@ -83,7 +83,7 @@
 //   - After a block, one request finds out whether it is over.
 //
 // TestWithoutALease shows the first. TestScenarios of package tokencache starts
-// five replicas at once, with sixty tokens to get from a quota of forty-two,
+// eight replicas at once, with sixty tokens to get from a quota of forty-two,
 // while answers lag, lose their header or get lost: under the lease, nobody is
 // refused for what an answer had told.
 //

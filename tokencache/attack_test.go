@@ -49,7 +49,8 @@ func (f *fleet) wisely() {
 // else notices.
 func wrongSecret(t *testing.T) {
 	t.Parallel()
-	story(t, &auth0test.Config{TTL: 4 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+	hours := size(24, 8)
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
 		odd := f.boot("odd")
 		defer odd.close()
@@ -59,7 +60,7 @@ func wrongSecret(t *testing.T) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		for range 8 * 60 {
+		for range hours * 60 {
 			if _, err := source.Token(f.t.Context()); !isClass(err, ClassCredentials) {
 				f.t.Fatalf("got %v, want that the credentials are wrong", err)
 			}
@@ -72,11 +73,11 @@ func wrongSecret(t *testing.T) {
 			}
 		}
 		// Waits double from half a minute to five.
-		if wrong > 8*12+4 {
-			f.t.Errorf("got %d token requests with the wrong secret in eight hours, want one in five minutes at most", wrong)
+		if wrong > hours*12+4 {
+			f.t.Errorf("got %d token requests with the wrong secret in %d hours, want one in five minutes at most", wrong, hours)
 		}
-		if good := f.requests() - wrong; good != 3 {
-			f.t.Errorf("got %d other token requests in eight hours, want 3", good)
+		if good, want := f.requests()-wrong, size(3, 1); good != want {
+			f.t.Errorf("got %d other token requests in %d hours, want %d", good, hours, want)
 		}
 		f.wisely()
 	})
@@ -111,7 +112,8 @@ func lossEveryMinute(t *testing.T) {
 // that is due may ask: that costs tokens, and never a wrong one.
 func leaseDeleted(t *testing.T) {
 	t.Parallel()
-	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100, Latency: 300 * time.Millisecond}, Options{}, func(f *fleet) {
+	ttl := size(10*time.Hour, time.Hour)
+	story(t, &auth0test.Config{TTL: ttl, PerHour: 42, PerDay: 100, Latency: 300 * time.Millisecond}, Options{}, func(f *fleet) {
 		replicas := f.start(10)
 		lock := replicas[0].source.client.names.Lock
 		done := make(chan struct{})
@@ -129,7 +131,7 @@ func leaseDeleted(t *testing.T) {
 		synctest.Wait()
 		tokens := map[string]bool{}
 		time.Sleep(5 * time.Second)
-		f.serve(57*time.Minute, time.Minute)
+		f.serve(ttl*95/100, ttl/60)
 		close(done)
 		for _, r := range replicas {
 			tokens[f.token(r)] = true

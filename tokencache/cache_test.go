@@ -55,24 +55,13 @@ func TestOptions(t *testing.T) {
 func TestRedisCommandsPerLife(t *testing.T) {
 	for _, listen := range []bool{false, true} {
 		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: listen}, func(f *fleet) {
-			const replicas, lives = 50, 10
-			var sent sync.Map // by replica
-			for _, r := range f.start(replicas) {
-				n := new(counter)
-				r.rdb.AddHook(n)
-				sent.Store(r.name, n)
-			}
-			f.together(f.replicas)
+			lives := size(20, 10)
+			f.together(f.start(50))
 			synctest.Wait()
-			total := func() int64 {
-				var sum int64
-				sent.Range(func(_, n any) bool { sum += n.(*counter).n.Load(); return true })
-				return sum
-			}
-			before, connections := total(), f.m.TotalConnectionCount()
-			f.serve(lives*9*time.Hour-time.Minute, 30*time.Minute)
+			each, connections := counted(f.replicas), f.m.TotalConnectionCount()
+			f.serve(time.Duration(lives)*9*time.Hour-time.Minute, 30*time.Minute)
 			f.want(lives)
-			perLife := float64(total()-before) / replicas / (lives - 1)
+			perLife := each() / float64(lives-1)
 			if perLife > 1.3 {
 				f.t.Errorf("listen %v: %.2f commands a replica and life, want 1, and the renewer's few more", listen, perLife)
 			}

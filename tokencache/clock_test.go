@@ -124,7 +124,7 @@ func TestRedisClockIsSetBack(t *testing.T) {
 				}
 				r.close()
 				f.replicas = f.replicas[:3]
-				f.serve(29*time.Hour, 30*time.Second)
+				f.serve(29*time.Hour, size(10*time.Second, 30*time.Second))
 				if got := f.requests(); got > 4 {
 					f.t.Errorf("got %d token requests in thirty hours, want 4 at most", got)
 				}

@@ -130,11 +130,11 @@ func TestEndpointIsOutOfOrderForAnHour(t *testing.T) {
 	}
 }
 
-// besieged asks all replicas every other second for so long, and returns how many token
+// besieged asks all replicas every second for so long, and returns how many token
 // requests came of it.
 func (f *fleet) besieged(d time.Duration) int {
 	f.t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Second) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(size(time.Second, 2*time.Second)) {
 		for _, r := range f.replicas {
 			if _, err := r.source.Token(f.t.Context()); !errors.Is(err, ErrNoToken) {
 				f.t.Fatalf("got %v", err)

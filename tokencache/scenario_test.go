@@ -65,7 +65,7 @@ func needless(requests auth0test.Ledger) int {
 	return n
 }
 
-// TestScenarios has a fleet of five that is started all at once with sixty
+// TestScenarios has a fleet of eight that is started all at once with sixty
 // tokens to get, more than its quota. That is where naive ways of sharing a
 // quota are refused a dozen times: see the package documentation of quota.
 func TestScenarios(t *testing.T) {
@@ -94,7 +94,8 @@ func TestScenarios(t *testing.T) {
 				t.Parallel()
 				cfg := row.cfg
 				story(t, &cfg, Options{EnforcedQuota: enforced, RequestTimeout: 10 * time.Second}, func(f *fleet) {
-					const replicas, tokens = 5, 60
+					const tokens = 60
+					replicas := size(8, 5)
 					end := time.Now().Add(3 * time.Hour)
 					ctx, cancel := context.WithDeadline(f.t.Context(), end)
 					defer cancel()
@@ -149,11 +150,11 @@ func TestScenarios(t *testing.T) {
 					if n := requests.MaxConcurrent(); n > 1 {
 						f.t.Errorf("got %d requests at once, want 1", n)
 					}
-					want := int32(replicas * tokens)
+					want := replicas * tokens
 					if row.cfg.PerHour == 5 {
 						want = replicas * 5 * 3
 					}
-					if n := got.Load(); n < want {
+					if n := int(got.Load()); n < want {
 						f.t.Errorf("got %d tokens in three hours, want %d", n, want)
 					}
 					if row.cfg.Monitor {

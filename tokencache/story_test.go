@@ -29,10 +29,10 @@ func TestSteadyState(t *testing.T) {
 	}{
 		{1, 10 * time.Hour, 30 * day},
 		{20, 10 * time.Hour, 30 * day},
-		{100, 10 * time.Hour, 7 * day},
+		{100, 10 * time.Hour, size(30*day, 7*day)},
 		{1, day, 30 * day},
-		{100, day, 7 * day},
-		{3, 10 * time.Minute, day},
+		{100, day, size(30*day, 7*day)},
+		{3, 10 * time.Minute, size(2*day, day)},
 		{50, 10 * time.Minute, 4 * time.Hour},
 		{5, 30 * time.Second, 90 * time.Minute},
 		{100, 30 * time.Second, 10 * time.Minute},
@@ -133,27 +133,42 @@ func TestRestartsCostNothing(t *testing.T) {
 
 func TestColdStart(t *testing.T) {
 	for _, n := range []int{1, 2, 50, 200} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			story(t, &auth0test.Config{Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
-				counters := make([]counter, n)
-				for i, r := range f.start(n) {
-					r.rdb.AddHook(&counters[i])
-				}
-				if slowest := f.together(f.replicas); slowest != 100*time.Millisecond {
-					t.Errorf("the slowest of %d replicas had its token after %v, want 100 ms, the endpoint's own time", n, slowest)
-				}
-				f.want(1)
-				var commands []int64
-				for i := range counters {
-					commands = append(commands, counters[i].n.Load())
-				}
-				slices.Sort(commands)
-				if others := commands[:n-1]; n > 1 && others[n-2] > 10 || n > 2 && others[n/2] > 7 {
-					// Four for those who see that the lease is held, and seven for those who
-					// come to it at the same moment.
-					f.t.Errorf("got %v commands of each replica, want 4 to 7 of most of them, and 10 at most but for the renewer", commands)
-				}
-			})
+		// At the very same moment, nobody sees that the lease is held before trying.
+		t.Run(fmt.Sprint(n), coldStart(n, 0, 7))
+		t.Run(fmt.Sprintf("%d, one after the other", n), coldStart(n, 50*time.Millisecond/time.Duration(n), 5))
+	}
+}
+
+// coldStart starts n replicas, a little apart. Most of them may send Redis so many
+// commands.
+func coldStart(n int, apart time.Duration, most int64) func(t *testing.T) {
+	return func(t *testing.T) {
+		story(t, &auth0test.Config{Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
+			counters := make([]counter, n)
+			for i, r := range f.start(n) {
+				r.rdb.AddHook(&counters[i])
+			}
+			var wg sync.WaitGroup
+			start := time.Now()
+			for i, r := range f.replicas {
+				wg.Go(func() {
+					time.Sleep(time.Duration(i) * apart)
+					f.token(r)
+				})
+			}
+			wg.Wait()
+			if slowest := time.Since(start); slowest != 100*time.Millisecond {
+				t.Errorf("the slowest of %d replicas had its token after %v, want 100 ms, the endpoint's own time", n, slowest)
+			}
+			f.want(1)
+			var commands []int64
+			for i := range counters {
+				commands = append(commands, counters[i].n.Load())
+			}
+			slices.Sort(commands)
+			if others := commands[:n-1]; n > 1 && others[n-2] > 10 || n > 2 && others[n/2] > most {
+				f.t.Errorf("got %v commands of each replica, want %d of most of them, and 10 at most but for the renewer", commands, most)
+			}
 		})
 	}
 }
