@@ -24,7 +24,7 @@ import (
 //	go test ./tokencache -run Chaos -args -seed 17              one of them
 
 var (
-	fleetDays = flag.Float64("fleet-days", size(100.0, 30), "how many days of a fleet's life TestChaos tells")
+	fleetDays = flag.Float64("fleet-days", size(100.0, 20), "how many days of a fleet's life TestChaos tells")
 	oneSeed   = flag.Uint64("seed", 0, "the only schedule that TestChaos tells")
 )
 

@@ -95,7 +95,7 @@ func TestScenarios(t *testing.T) {
 				cfg := row.cfg
 				story(t, &cfg, Options{EnforcedQuota: enforced, RequestTimeout: 10 * time.Second}, func(f *fleet) {
 					const tokens = 60
-					replicas := size(8, 5)
+					replicas := size(8, 3)
 					end := time.Now().Add(3 * time.Hour)
 					ctx, cancel := context.WithDeadline(f.t.Context(), end)
 					defer cancel()

@@ -28,14 +28,14 @@ func TestSteadyState(t *testing.T) {
 		horizon  time.Duration
 	}{
 		{1, 10 * time.Hour, 30 * day},
-		{20, 10 * time.Hour, 30 * day},
+		{20, 10 * time.Hour, size(30*day, 7*day)},
 		{100, 10 * time.Hour, size(30*day, 7*day)},
 		{1, day, 30 * day},
 		{100, day, size(30*day, 7*day)},
-		{3, 10 * time.Minute, size(2*day, day)},
-		{50, 10 * time.Minute, 4 * time.Hour},
-		{5, 30 * time.Second, 90 * time.Minute},
-		{100, 30 * time.Second, 10 * time.Minute},
+		{3, 10 * time.Minute, size(2*day, day/2)},
+		{50, 10 * time.Minute, size(4*time.Hour, time.Hour)},
+		{5, 30 * time.Second, size(90*time.Minute, 20*time.Minute)},
+		{100, 30 * time.Second, size(10*time.Minute, 4*time.Minute)},
 	} {
 		t.Run(fmt.Sprintf("%d replicas, TTL %v, %v", row.replicas, row.ttl, row.horizon), func(t *testing.T) {
 			t.Parallel()
