@@ -95,8 +95,8 @@ if priority == 'forced' and #mine == 0 then
 end
 if refusal then
   -- Everybody else is told as well, so that not each has to ask. Blocks can be seen
-  -- anyway. That it cannot be written changes nothing.
-  if refusal ~= block then redis.pcall('HSET', KEYS[1], 'd:' .. priority, table.concat(refusal, ' ')) end
+  -- anyway. If it cannot be written, nothing else changes.
+  if refusal ~= block then redis.pcall('HSET', KEYS[1], denied_field(priority, enforced), table.concat(refusal, ' ')) end
   return { 'denied', int(now), unpack(refusal) }
 end
 

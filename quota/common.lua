@@ -12,7 +12,8 @@
 --   p:<scope>            when the last probe was admitted
 --   r:<scope>            who reported trouble last, and when
 --   d:<priority>         scope reason bucket quota used until count: what was denied
---                        last, until somebody is answered
+--                        last, until somebody is answered; with :enforced, by those
+--                        who were told that the quota is
 --
 -- A field that does not read as it should, or says what cannot be, is as good
 -- as absent: the state may be lost at any time anyway, and loses nothing but
@@ -180,8 +181,10 @@ local function own_since(w, teller)
   return n, forced
 end
 
--- load_block returns a block that is still on. One that would last longer than
--- any block may is not one.
+local function denied_field(priority, enforced) return 'd:' .. priority .. (enforced and ':enforced' or '') end
+
+-- load_block returns the last block of a scope, whether it is on or over. One that
+-- would last longer than any block may is not one.
 local function load_block(scope)
   local ends, since, count, reason = string.match(state['b:' .. scope] or '', '^(%d+) (%d+) (%d+) (%S+)$')
   local b = { ends = natural(ends), since = natural(since), count = natural(count), reason = reason }

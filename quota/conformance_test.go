@@ -77,7 +77,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 			t.Errorf("step %d: Admit: got %v, want reason %q", i, err, s.denied)
 		}
 		// What the ledger itself denies, it tells others, too.
-		told := rdb.HGet(ctx, "{c}:quota", quota.DeniedField(s.priority)).Val()
+		told := rdb.HGet(ctx, "{c}:quota", l.DeniedField(s.priority)).Val()
 		received := time.Now()
 		again, ok := quota.ParseDenied(s.priority, told, received.UnixMilli(), received)
 		if ledgers := denied != nil && denied.Bucket != ""; ok != ledgers {
@@ -116,7 +116,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 		if _, err := l.Observe(ctx, answered, &quota.Answer{Outcome: quota.Unsent}); err != nil {
 			t.Fatal(err)
 		}
-		if told := rdb.HGet(ctx, "{c}:quota", quota.DeniedField(quota.Forced)).Val(); (told == "") != (i == 1) {
+		if told := rdb.HGet(ctx, "{c}:quota", l.DeniedField(quota.Forced)).Val(); (told == "") != (i == 1) {
 			t.Errorf("after %s: others are told %q", id, told)
 		}
 	}

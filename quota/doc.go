@@ -59,7 +59,7 @@
 //
 // What the ledger itself denies is no block, for a greater need may be granted.
 // It is written down as well, until the next answer, so that a fleet need not ask
-// one by one to be told the same: see [ParseDenied].
+// one by one to be told the same: see [Ledger.DeniedField].
 //
 // # Quotas that are only watched
 //
@@ -97,7 +97,8 @@
 //	the state is damaged           what does not read as it should, or cannot be, counts as absent
 //	the asker dies                 its attempt stays counted, and shows in the journal without an outcome
 //	no header, or none to read     own counts, and blocks, go on
-//	the clock of Redis jumps       windows end early or late by as much, until the next header
+//	the clock of Redis jumps       windows end early or late by as much, until the next header; a window
+//	                               or a denial that would last longer than it can counts as absent
 //
 // All times are those of the Redis server. No clock of a caller is compared with
 // it, or with another's.

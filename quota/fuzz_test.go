@@ -66,16 +66,24 @@ func FuzzDecodeState(f *testing.F) {
 // Whatever somebody writes for a denial, it makes nobody wait longer than anybody
 // may, and shows nothing but names and numbers.
 func FuzzParseDenied(f *testing.F) {
-	f.Add(int64(1700000000000), "client spent per_hour 42 42 1700000005000 0")
-	f.Add(int64(1700000000000), "org:0123456789abcdef forced  0 0 1700000900000 0")
-	f.Add(int64(1), "client spent x 1 1 9223372036854775807 1")
-	f.Fuzz(func(t *testing.T, now int64, value string) {
-		denied, ok := ParseDenied(Early, value, now, time.Unix(1e9, 0))
+	f.Add(byte(Need), int64(1700000000000), "client spent per_hour 42 42 1700000005000 0")
+	f.Add(byte(Forced), int64(1700000000000), "org:0123456789abcdef forced  0 0 1700000900000 0")
+	f.Add(byte(Early), int64(1), "client reserve x 1 1 9223372036854775807 1")
+	f.Fuzz(func(t *testing.T, p byte, now int64, value string) {
+		priority := Priority(p % 4)
+		denied, ok := ParseDenied(priority, value, now, time.Unix(1e9, 0))
 		if !ok || now < 0 || now > 9e15 {
 			return
 		}
-		if denied.RetryIn <= 0 || denied.RetryIn > longestWait || denied.Priority != Early || denied.Used < 0 || denied.Quota < 0 {
+		longest := longestWait
+		if length := Length(denied.Bucket); length > 0 {
+			longest += length - 24*time.Hour
+		}
+		if denied.RetryIn <= 0 || denied.RetryIn > longest || denied.Priority != priority || denied.Used < 0 || denied.Quota < 0 || denied.Count != 0 {
 			t.Errorf("of %q at %d: got %+v", value, now, denied)
+		}
+		if (denied.Reason == Spent || denied.Reason == Probing) && (priority > Expiring || denied.Used < denied.Quota) || denied.Reason == ForcedSpent && priority != Forced {
+			t.Errorf("of %q at %d: got %+v, which the ledger never says", value, now, denied)
 		}
 		if text := denied.Error(); strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) || len(text) > 200+len(value) {
 			t.Errorf("of %q: got %q", value, text)

@@ -37,7 +37,10 @@ if a and a.status ~= 'sent' then
   return reply
 end
 -- What was denied may be granted after this.
-for _, name in ipairs({ 'need', 'expiring', 'early', 'forced' }) do drop('d:' .. name) end
+for _, name in ipairs({ 'need', 'expiring', 'early', 'forced' }) do
+  drop(denied_field(name, true))
+  drop(denied_field(name, false))
+end
 local priority = a and a.priority or 'need'
 -- When it was sent, or earlier. One that was sent past Redis was admitted late.
 local began = math.min(a and a.at or now, now - age - math.max(took, 0))

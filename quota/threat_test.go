@@ -91,15 +91,36 @@ func foreignDenial(t *testing.T) {
 		"client because per_hour 42 42 " + until(time.Hour) + " 0",
 		"client spent per_hour 42 42 " + until(time.Hour) + " 0 0",
 		" spent per_hour 42 42 " + until(time.Hour) + " 0",
+		"client spent per_hour 42 42 " + until(time.Hour) + " 1", // no block
+		"client spent per_hour 42 41 " + until(time.Hour) + " 0", // one is left
+		"client spent  42 42 " + until(time.Hour) + " 0",
+		"client reserve per_hour 42 42 " + until(time.Hour) + " 0",    // nothing is reserved for more than a need
+		"client forced per_hour 42 42 " + until(time.Hour) + " 0",     // it was not forced
+		"client spent per_hour 42 42 " + until(66*time.Minute) + " 0", // no hour lasts so long
+		"client probing per_hour 42 42 " + until(6*time.Minute) + " 0",
 	} {
 		if denied, ok := quota.ParseDenied(quota.Need, value, now.UnixMilli(), now); ok {
 			t.Errorf("of %q: got %+v", value, denied)
 		}
 	}
-	for _, value := range []string{"client spent per_hour 42 42 " + until(time.Hour) + " 0", "client forced  0 0 " + until(time.Hour) + " 0"} {
-		denied, ok := quota.ParseDenied(quota.Forced, value, now.UnixMilli(), now)
-		if !ok || denied.RetryIn != time.Hour || denied.Priority != quota.Forced || !denied.RetryAt.Equal(now.Add(time.Hour)) {
-			t.Errorf("of %q: got %+v, %v", value, denied, ok)
+	if denied, ok := quota.ParseDenied(quota.Forced, "client forced  0 0 "+until(16*time.Minute)+" 0", now.UnixMilli(), now); ok {
+		t.Errorf("got %+v", denied)
+	}
+	for _, row := range []struct {
+		priority quota.Priority
+		told     string
+		wait     time.Duration
+	}{
+		{quota.Need, "client spent per_hour 42 42 ", time.Hour},
+		{quota.Need, "client probing per_day 100 117 ", 5 * time.Minute},
+		{quota.Expiring, "client reserve per_day 100 99 ", 24 * time.Hour},
+		{quota.Early, "org:0123456789abcdef reserve per_week 100 85 ", 24 * time.Hour},
+		{quota.Forced, "client forced per_hour 42 7 ", time.Hour},
+		{quota.Forced, "client forced  0 0 ", 15 * time.Minute},
+	} {
+		denied, ok := quota.ParseDenied(row.priority, row.told+until(row.wait)+" 0", now.UnixMilli(), now)
+		if !ok || denied.RetryIn != row.wait || denied.Priority != row.priority || !denied.RetryAt.Equal(now.Add(row.wait)) {
+			t.Errorf("of %q: got %+v, %v", row.told, denied, ok)
 		}
 	}
 }

@@ -65,10 +65,12 @@ func (s *Source) trouble() *failure {
 	return s.refusal
 }
 
-// A failure answers all callers until a moment, when the next attempt is due.
+// A failure answers all callers until a moment, when the next attempt is due. Until
+// then it is seen now and again whether the fleet has a token all the same.
 type failure struct {
 	err   error
 	until time.Time
+	seen  time.Time // that the fleet has none
 	hope  time.Time // if that attempt needs luck, when one is due that does not
 	final bool      // nobody should wait, even if there is time
 
@@ -80,6 +82,17 @@ type failure struct {
 // hopeless reports whether waiting until limit is in vain.
 func (f *failure) hopeless(limit time.Time) bool {
 	return f.final || f.until.After(limit) || f.hope.After(limit)
+}
+
+// seeAgain is how long it is believed that the fleet has no token.
+const seeAgain = 20 * time.Second
+
+// next returns when the flight should look, if callers are waiting then.
+func (f *failure) next() time.Time {
+	if again := f.seen.Add(seeAgain); again.Before(f.until) {
+		return again
+	}
+	return f.until
 }
 
 // wait waits until done says so, or says that it fails, for as long as it makes
@@ -104,11 +117,11 @@ func (s *Source) wait(ctx context.Context, done func() (bool, *failure)) error {
 		}
 		now := time.Now()
 		switch failing := f != nil && (f.stands || now.Before(f.until)); {
-		case failing && f.hopeless(limit):
+		case failing && f.hopeless(limit) && (f.stands || now.Before(f.next())):
 			return f.err
 		case failing:
-			if s.at.IsZero() || s.at.After(f.until) {
-				s.scheduleAt(f.until)
+			if s.at.IsZero() || s.at.After(f.next()) {
+				s.scheduleAt(f.next())
 			}
 		case s.at.IsZero() || s.at.After(now) && (s.valid() == nil || s.unwanted != nil):
 			s.schedule(0)
@@ -124,10 +137,14 @@ func (s *Source) wait(ctx context.Context, done func() (bool, *failure)) error {
 		}
 		c.mu.Lock()
 		if err != nil {
-			if ok, _ := done(); ok { // it came in the last moment
+			ok, f := done()
+			if ok { // it came in the last moment
 				return nil
 			}
 			s.missed = time.Now().Add(c.cache.terms.lease)
+			if f != nil && time.Now().Before(f.until) && f.hopeless(limit) { // as far as is known
+				return f.err
+			}
 			return err
 		}
 	}

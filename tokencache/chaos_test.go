@@ -29,7 +29,7 @@ var (
 )
 
 // known are seeds that broke a promise once.
-var known = []uint64{170357404, 509260739, 1434272218, 1847434428, 2115074085, 2607647257, 3394876190, 4146212609}
+var known = []uint64{170357404, 509260739, 1434272218, 1847434428, 2115074085, 2607647257, 3394876190, 3908546907, 3908547291, 4146212609}
 
 // A mishap is one kind of thing that can happen to a fleet.
 type mishap struct {
@@ -339,6 +339,9 @@ func (s schedule) run(tr *trial, luck *rand.Rand) {
 		})
 	}
 	wg.Wait()
+	tr.mu.Lock()
+	tr.over = time.Now()
+	tr.mu.Unlock()
 	time.Sleep(time.Until(tr.began.Add(s.horizon)))
 }
 

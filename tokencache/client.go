@@ -37,8 +37,8 @@ type client struct {
 // A block is this replica's own copy of what is blocked: losing the fleet's
 // starts no storm.
 type block struct {
-	quota.Blocked
-	until time.Time
+	quota.DeniedError // as it was when it was seen
+	until             time.Time
 }
 
 func newClient(c *Cache, names keys.Client, label string) *client {
@@ -112,13 +112,19 @@ func (c *client) learn(blocked []quota.Blocked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range blocked {
-		until := time.Now().Add(b.Left)
-		if known, ok := c.blocks[b.Scope]; ok && known.until.After(until) {
-			continue
-		}
-		c.blocks[b.Scope] = block{b, until}
-		c.crowd(until)
+		c.keep(quota.DeniedError{Scope: b.Scope, Reason: b.Reason, Count: b.Count, RetryIn: b.Left})
 	}
+}
+
+// keep keeps a copy of one, unless there is one that lasts longer. The caller holds
+// mu.
+func (c *client) keep(denied quota.DeniedError) {
+	until := time.Now().Add(denied.RetryIn)
+	if known, ok := c.blocks[denied.Scope]; ok && known.until.After(until) {
+		return
+	}
+	c.blocks[denied.Scope] = block{denied, until}
+	c.crowd(until)
 }
 
 // crowd notes that many may want to ask from a moment on, when what held them up
@@ -171,7 +177,7 @@ func (c *client) punish(blocks []quota.Block) time.Time {
 		if !mine.until.After(now) {
 			wait := b.Backoff(mine.Count + 1)
 			wait += rand.N(min(wait/10, 30*time.Second) + 1)
-			mine = block{quota.Blocked{Scope: b.Scope, Reason: b.Reason, Left: wait, Count: mine.Count + 1}, now.Add(wait)}
+			mine = block{quota.DeniedError{Scope: b.Scope, Reason: b.Reason, Count: mine.Count + 1}, now.Add(wait)}
 			c.blocks[b.Scope] = mine
 		}
 		if mine.until.After(last) {
@@ -195,9 +201,9 @@ func (c *client) blocked(s *Source) *quota.DeniedError {
 	if left <= 0 {
 		return nil
 	}
-	return &quota.DeniedError{
-		Scope: worst.Scope, Reason: worst.Reason, Count: worst.Count, RetryIn: left, RetryAt: c.cache.wall().Add(left),
-	}
+	denied := worst.DeniedError
+	denied.RetryIn, denied.RetryAt = left, c.cache.wall().Add(left)
+	return &denied
 }
 
 // announce tells those who wait that the lease is free, and that there may be

@@ -1,10 +1,12 @@
 package tokencache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
@@ -64,14 +66,9 @@ func TestSpentQuotaIsToldToAll(t *testing.T) {
 				}
 				f.m.FlushAll() // each replica keeps it in mind, for its other tokens, too
 				for _, r := range replicas {
-					cred := f.credentials()
-					cred.Audience = "one more"
-					other, err := r.cache.Source(cred)
-					if err != nil {
-						f.t.Fatal(err)
-					}
-					if _, err := other.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
-						f.t.Errorf("%s, for another token: got %v, want that it is denied", r.name, err)
+					_, err := f.another(r, func(cred *Credentials) { cred.Audience = "one more" }).Token(f.t.Context())
+					if denied, ok := errors.AsType[*quota.DeniedError](err); !ok || denied.Bucket != quota.PerHour || denied.Used != 2 || denied.Quota != 2 {
+						f.t.Errorf("%s, for another token: got %v, want that it is denied as well, with the same figures", r.name, err)
 					}
 				}
 				f.want(2)
@@ -140,7 +137,7 @@ func TestDeniedIsNotBelievedWhileSomebodyAsks(t *testing.T) {
 		if !f.m.Exists(names.Lock) {
 			f.t.Fatal("nobody asks")
 		}
-		f.m.HSet(names.Quota, quota.DeniedField(quota.Need), fmt.Sprintf("client spent per_hour 42 42 %d 0", time.Now().Add(time.Hour).UnixMilli()))
+		f.m.HSet(names.Quota, a.source.client.ledger.DeniedField(quota.Need), fmt.Sprintf("client spent per_hour 42 42 %d 0", time.Now().Add(time.Hour).UnixMilli()))
 		f.token(b) // which looks after five seconds
 		f.want(1)
 	})
@@ -151,15 +148,225 @@ func spend(f *fleet, n int) {
 	f.t.Helper()
 	for i := range n {
 		r := f.boot(fmt.Sprintf("spender%d", i))
-		cred := f.credentials()
-		cred.Audience = fmt.Sprintf("another-%d", i)
-		s, err := r.cache.Source(cred)
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		s := f.another(r, func(cred *Credentials) { cred.Audience = fmt.Sprintf("another-%d", i) })
 		if _, err := s.Token(f.t.Context()); err != nil {
 			f.t.Fatal(err)
 		}
 		r.close()
 	}
+}
+
+// another returns a replica's source of another token.
+func (f *fleet) another(r *replica, change func(cred *Credentials)) *Source {
+	f.t.Helper()
+	cred := f.credentials()
+	change(&cred)
+	s, err := r.cache.Source(cred)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+// two starts a replica that wants two tokens at once, which are all that it wants.
+func (f *fleet) two() {
+	f.t.Helper()
+	r := f.start(1)[0]
+	var wg sync.WaitGroup
+	for _, s := range []*Source{r.source, f.another(r, func(cred *Credentials) { cred.Audience = "two" })} {
+		wg.Go(func() {
+			if _, err := s.Token(f.t.Context()); err != nil {
+				f.t.Errorf("%v: %v", s, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A replica without a token is denied one for hours. The fleet has one again long
+// before, and whoever asks this replica gets it, also those who leave at once.
+func TestDeniedReplicaSeesTheFleetsToken(t *testing.T) {
+	for name, lose := range map[string]func(f *fleet, a *replica){
+		"by the server": func(f *fleet, _ *replica) {
+			f.m.FlushAll()
+			f.tenant.Inject(1, auth0test.QuotaExceeded(12*time.Hour))
+		},
+		"by the ledger": func(f *fleet, a *replica) {
+			spend(f, 9)
+			f.m.Del(a.source.key)
+		},
+		"for damage": func(f *fleet, a *replica) {
+			tok, _ := a.source.Token(f.t.Context())
+			if err := a.source.Reject(f.t.Context(), tok); err != nil { // all that may be forced
+				f.t.Fatal(err)
+			}
+			f.m.HSet(a.source.key, "sealed", "garbage")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			story(t, &auth0test.Config{TTL: 24 * time.Hour, PerHour: 100, PerDay: 10}, Options{EnforcedQuota: true}, func(f *fleet) {
+				a := f.start(1)[0]
+				f.token(a)
+				synctest.Wait()
+				lose(f, a)
+				requests := f.requests()
+				replicas := f.start(3)
+				far(replicas)
+				denied := func(r *replica) {
+					_, err := r.source.Token(f.t.Context())
+					if again, _ := retryAt(err); time.Until(again) < 40*time.Minute {
+						f.t.Fatalf("%s: got %v, want that it is denied for long", r.name, err)
+					}
+				}
+				for _, r := range replicas {
+					denied(r)
+				}
+				each := counted(replicas)
+				for range 600 {
+					for _, r := range replicas {
+						denied(r)
+					}
+					time.Sleep(time.Second)
+				}
+				if got := each(); got > 31 {
+					f.t.Errorf("%.1f commands a replica in ten minutes, want three a minute", got)
+				}
+
+				patient := make(chan error, 1)
+				ctx, leave := context.WithTimeout(f.t.Context(), 30*time.Hour)
+				defer leave()
+				go func() {
+					_, err := replicas[0].source.Token(ctx)
+					patient <- err
+				}()
+				time.Sleep(time.Minute)
+				f.token(a)
+				a.lookNow() // and gives the fleet its token back
+				time.Sleep(seeAgain + time.Second)
+				select {
+				case err := <-patient:
+					if err != nil {
+						f.t.Errorf("who waits was told %v", err)
+					}
+				default:
+					f.t.Error("who waits is still waiting")
+				}
+				f.token(replicas[1])
+				hurry, leave := context.WithTimeout(f.t.Context(), time.Microsecond)
+				defer leave()
+				if _, err := replicas[2].source.Token(hurry); !errors.Is(err, ErrNoToken) || errors.Is(err, context.DeadlineExceeded) {
+					f.t.Errorf("who cannot wait was told %v, want why there is no token", err)
+				}
+				time.Sleep(time.Second)
+				if _, err := replicas[2].source.Token(hurry); err != nil {
+					f.t.Errorf("the next who cannot wait was told %v", err)
+				}
+				if n := f.requests() - requests; n > 1 {
+					f.t.Errorf("it cost %d token requests", n)
+				}
+			})
+		})
+	}
+}
+
+// The clock of Redis is set back after somebody was denied a token until the hour
+// ends. Windows that cannot be are forgotten, and so is what was denied for them.
+func TestDeniedBeforeTheClockOfRedisWasSetBack(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 2, PerDay: 100}, Options{EnforcedQuota: true}, func(f *fleet) {
+		spend(f, 2)
+		if _, err := f.start(1)[0].source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
+			f.t.Fatalf("got %v", err)
+		}
+		defer f.setRedisClock(-10 * time.Hour)()
+		time.Sleep(time.Hour + time.Minute)
+		f.two()
+	})
+}
+
+// A replica has yet to tell that it did not send what was counted. What others were
+// denied for that is not believed once it has told.
+func TestDeniedForWhatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 3, PerDay: 100}, Options{EnforcedQuota: true}, func(f *fleet) {
+		spend(f, 1)
+		a := f.start(1)[0]
+		c := a.source.client
+		both := []*Source{a.source, f.another(a, func(cred *Credentials) { cred.Audience = "two" })}
+		for _, s := range both {
+			attempt := s.attempt(quota.Need, "cold")
+			if _, err := c.ledger.Admit(f.t.Context(), attempt); err != nil {
+				f.t.Fatal(err)
+			}
+			c.remember(account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
+		}
+		if _, err := f.start(1)[0].source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
+			f.t.Fatalf("got %v", err)
+		}
+		c.mu.Lock()
+		for _, s := range both { // as if callers had left a moment ago: both are looked at in one round
+			s.missed, s.at = time.Now().Add(time.Minute), time.Now()
+		}
+		c.wake()
+		c.mu.Unlock()
+		synctest.Wait()
+		for _, s := range both {
+			if _, err := s.Token(f.t.Context()); err != nil {
+				f.t.Errorf("%v: %v", s, err)
+			}
+		}
+		f.want(3)
+	})
+}
+
+// One replica is told that the quota is enforced, wrongly. What it is denied for
+// that, the others are not.
+func TestDeniedByAnotherOption(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 1000, PerDay: 2, Monitor: true}, Options{}, func(f *fleet) {
+		spend(f, 3)
+		f.opts.EnforcedQuota = true
+		if _, err := f.start(1)[0].source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
+			f.t.Fatalf("got %v", err)
+		}
+		f.opts.EnforcedQuota = false
+		f.two()
+	})
+}
+
+// An organization's quota is spent. What is denied to it is not denied to others.
+func TestDeniedToAnOrganization(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, OrganizationPerHour: 1}, Options{EnforcedQuota: true}, func(f *fleet) {
+		r := f.start(1)[0]
+		of := func(r *replica, organization, audience string) *Source {
+			return f.another(r, func(cred *Credentials) { cred.Organization, cred.Audience = organization, audience })
+		}
+		ask := func(s *Source) error { _, err := s.Token(f.t.Context()); return err }
+		if err := ask(of(r, "a", "api")); err != nil {
+			f.t.Fatal(err)
+		}
+		// Nobody of the next replica knows; two at once, so that it looks.
+		for _, row := range []struct {
+			organization string
+			denied       bool
+		}{{"a", true}, {"b", false}, {"a", true}, {"", false}} {
+			r := f.start(1)[0]
+			errs := make(chan error, 2)
+			for _, audience := range []string{"one", "two"} {
+				s := of(r, row.organization, audience)
+				if row.organization == "b" { // has one an hour, too
+					s = of(r, "b"+audience, audience)
+				}
+				go func() { errs <- ask(s) }()
+			}
+			for range 2 {
+				if err := <-errs; errors.Is(err, quota.ErrDenied) != row.denied || !row.denied && err != nil {
+					f.t.Errorf("organization %q: got %v, denied: %v expected", row.organization, err, row.denied)
+				}
+			}
+		}
+		f.want(5)
+	})
 }

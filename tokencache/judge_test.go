@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type trial struct {
 	losses  int             // how often Redis lost what it knew
 	blows   []*blow         // what is to strike, and may have struck
 	printed strings.Builder // all that was logged or returned as an error
+	over    time.Time       // when all that was to happen had
 }
 
 // A member is a replica and its callers.
@@ -177,6 +179,9 @@ func (tr *trial) call(ctx context.Context, m *member) {
 	}
 	if err != nil {
 		fmt.Fprintf(tr, "%v %+v\n", err, err)
+		if well := tr.wellAt(start); !well.IsZero() && start.After(well) {
+			tr.insists(ctx, m, start.Sub(well))
+		}
 		return
 	}
 	if got := tr.tenant.Check(tok.AccessToken); got != auth0test.TokenValid {
@@ -192,6 +197,48 @@ func (tr *trial) call(ctx context.Context, m *member) {
 		}
 		m.record = h.record
 	}
+}
+
+// insists checks that m has a token the next time somebody asks: it may just have found
+// out that its connections to Redis are gone, and tells its callers so at once.
+func (tr *trial) insists(ctx context.Context, m *member, late time.Duration) {
+	time.Sleep(2 * time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := m.source.Token(ctx); err != nil && tr.ctx.Err() == nil && ctx.Err() != context.Canceled {
+		tr.violates("P7", "%s has no token %v after all has to be well again: %v", m.name, late, err)
+	}
+}
+
+// wellAt returns when every caller has to have a token again, if all that happened is
+// over: when the fleet has had one for a while, or when the longest wait that a failed
+// request can bring about is over.
+func (tr *trial) wellAt(now time.Time) time.Time {
+	tr.mu.Lock()
+	well := tr.over
+	tr.mu.Unlock()
+	if well.IsZero() {
+		return well
+	}
+	for _, m := range tr.all() {
+		h := m.source.valid()
+		if h != nil && tr.m.HGet(m.source.key, "issued") == strconv.FormatInt(h.record.issued, 10) &&
+			now.Sub(h.since.mono) > dead && h.plan.expire-h.age(m.cache.wall()) > time.Minute {
+			return well.Add(dead + time.Minute)
+		}
+	}
+	for _, r := range tr.tenant.Requests() {
+		if r.Status != http.StatusOK || r.Fault != "" {
+			d, refused := refusedFor(r)
+			if !refused {
+				d = 6 * time.Minute
+			}
+			if end := r.Ended.Add(d); end.After(well) {
+				well = end
+			}
+		}
+	}
+	return well.Add(dead + time.Minute)
 }
 
 // recovers checks that all is well again, a while after what happened is over:

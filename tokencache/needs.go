@@ -25,6 +25,11 @@ func (s *Source) valid() *held {
 	return nil
 }
 
+// fails reports whether there is no token, and it is known why, and until when.
+func (s *Source) fails() bool {
+	return s.failure != nil && s.valid() == nil && time.Now().Before(s.failure.until)
+}
+
 // idle reports whether nobody would miss a new token: one is valid and nobody
 // asked for it in all its life, or none is and nobody waited for one lately.
 func (s *Source) idle() bool {

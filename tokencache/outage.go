@@ -60,6 +60,7 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 		h, waits := s.valid(), s.awaited()
 		c.mu.Unlock()
 		switch {
+		case s.onlyLooked():
 		case h != nil:
 			// The less is left, the more often: Redis may be back, and whoever
 			// tries but once before the end may try in vain.
@@ -86,8 +87,8 @@ func (c *client) back() {
 	}
 }
 
-// catchUp tells Redis what it missed.
-func (c *client) catchUp(ctx context.Context) {
+// catchUp tells Redis what it missed, and reports whether there was anything.
+func (c *client) catchUp(ctx context.Context) bool {
 	c.mu.Lock()
 	accounts := c.accounts
 	c.accounts = nil
@@ -95,9 +96,10 @@ func (c *client) catchUp(ctx context.Context) {
 	for i, a := range accounts {
 		if !c.settle(ctx, a) {
 			c.remember(accounts[i:]...)
-			return
+			break
 		}
 	}
+	return len(accounts) > 0
 }
 
 // account tells the ledger what became of an attempt, or remembers to.
@@ -168,11 +170,11 @@ func (c *client) direct(ctx context.Context, s *Source, away error) {
 		return
 	}
 	// Redis may be back before that moment.
-	s.failure = &failure{err: why, until: now.Add(backoff(o.failures, time.Second, 5*time.Second, rand.Float64())), hope: wait}
-	if wait.Before(s.failure.until) {
-		s.failure.until = wait
+	again := now.Add(backoff(o.failures, time.Second, 5*time.Second, rand.Float64()))
+	if wait.Before(again) {
+		again = wait
 	}
-	s.scheduleAt(s.failure.until)
+	s.lack(&failure{err: why, until: again, hope: wait})
 	s.tell()
 	c.mu.Unlock()
 }

@@ -129,8 +129,6 @@ func TestStuckRedisClient(t *testing.T) {
 	})
 }
 
-// The errors that Redis gives are told apart, and none of them looks like a held
-// lease, or like a fleet without a token.
 // A subscription that breaks is over at once, and not when its client has made
 // another connection in its place, which nobody would read.
 func TestBrokenSubscription(t *testing.T) {
@@ -164,6 +162,8 @@ func TestBrokenSubscription(t *testing.T) {
 	})
 }
 
+// The errors that Redis gives are told apart, and none of them looks like a held
+// lease, or like a fleet without a token.
 func TestRedisErrors(t *testing.T) {
 	for _, row := range []struct {
 		message string

@@ -66,8 +66,7 @@ func (s *Source) hold(f *failure, forced bool) {
 		}
 		s.schedule(max(at, time.Second))
 	default:
-		s.failure = f
-		s.scheduleAt(f.until)
+		s.lack(f)
 	}
 	s.tell()
 }
@@ -84,10 +83,16 @@ func (s *Source) endure(err error, pause time.Duration) {
 		}
 		s.schedule(pause)
 	} else {
-		s.failure = f
-		s.scheduleAt(f.until)
+		s.lack(f)
 	}
 	s.tell()
+}
+
+// lack notes why there is no token. The caller holds mu.
+func (s *Source) lack(f *failure) {
+	f.seen = time.Now()
+	s.failure = f
+	s.scheduleAt(f.next())
 }
 
 func (s *Source) tellAdopted(h *held, requested bool) {

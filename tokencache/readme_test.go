@@ -55,6 +55,7 @@ func TestTableOfFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files = append(files, "../e2e/fault_test.go")
 	var tests strings.Builder
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -70,9 +71,16 @@ func TestTableOfFailures(t *testing.T) {
 			continue // the rest of a row
 		}
 		for name := range strings.SplitSeq(cells[len(cells)-1], ", ") {
-			name, _, _ = strings.Cut(name, "/")
-			if name[0] >= '0' && name[0] <= '9' { // another number of the same
-				continue
+			name, numbers, _ := strings.Cut(name, "/")
+			if name[0] >= '0' && name[0] <= '9' { // more faults
+				name, numbers = "Fault", name
+			}
+			if first, last, _ := strings.Cut(numbers, "-"); numbers != "" {
+				for number := range strings.FieldsSeq(first + " " + last) {
+					if !regexp.MustCompile(`(\{|number: |Run\("(\d\d )*)0*` + strings.TrimLeft(number, "0") + "[, ]").MatchString(tests.String()) {
+						t.Errorf("there is no fault %s, which this row names: %s", number, line)
+					}
+				}
 			}
 			if !strings.Contains(tests.String(), "func Test"+name+"(") {
 				t.Errorf("there is no Test%s, which this row names: %s", name, line)

@@ -165,6 +165,33 @@ func TestEndpointRefusesForGood(t *testing.T) {
 	}
 }
 
+// A replica's own troubles make it wait longer each time, until it gets a token: the
+// next trouble begins with a short wait again.
+func TestSuccessStartsTheWaitsAnew(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		last := func() time.Duration { // between the last two requests
+			requests := f.tenant.Requests()
+			n := len(requests)
+			return requests[n-1].Arrived.Sub(requests[n-2].Arrived)
+		}
+		page := auth0test.Fault{Name: "a page", Status: http.StatusForbidden, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html>no"}
+		f.tenant.Inject(6, page) // from something before the endpoint, perhaps for this replica alone
+		f.insist(r, time.Hour)
+		f.want(7)
+		if got := last(); got < 4*time.Minute {
+			f.t.Errorf("waited %v after the sixth failure, want ten minutes or so", got)
+		}
+		f.tenant.Inject(1, page)
+		f.serve(time.Hour, time.Second)
+		f.want(9)
+		if got := last(); got > 34*time.Second {
+			f.t.Errorf("waited %v after a failure that follows a success, want half a minute", got)
+		}
+	})
+}
+
 // The secret is replaced at the provider. The old one is refused; a replica that
 // has the new one asks at once.
 func TestNewSecretIsNotHeldBack(t *testing.T) {

@@ -35,16 +35,17 @@ func (c *client) round(ctx context.Context, batch []*Source, ear *listener) *lis
 		c.away(ctx, batch, err)
 		return ear
 	}
-	c.catchUp(ctx)
+	told := c.catchUp(ctx) // what was seen to be denied may be granted after that
 	// A lease without an end, or with one beyond a lease's, is none: the locker
 	// deals with that.
 	left := views[0].lease
 	held := left > 0 && left <= c.cache.terms.lease
 	var todo []*Source
 	for i, s := range batch {
-		if !s.take(ctx, views[i]) && !c.holdsBack(s) && (held || !s.deniedAgain(views[i])) {
-			todo = append(todo, s)
+		if s.take(ctx, views[i]) || s.onlyLooked() || c.holdsBack(s) || !held && !told && s.deniedAgain(views[i]) {
+			continue
 		}
+		todo = append(todo, s)
 	}
 	switch {
 	case len(todo) == 0:
@@ -181,15 +182,31 @@ func (s *Source) deniedAgain(v view) bool {
 // tokens need not take the lease to hear the same.
 func (c *client) note(denied *quota.DeniedError) {
 	if denied.Priority == quota.Need && (denied.Count > 0 || denied.Reason == quota.Spent) {
-		c.learn([]quota.Blocked{{Scope: denied.Scope, Reason: denied.Reason, Left: denied.RetryIn, Count: denied.Count}})
+		c.mu.Lock()
+		c.keep(*denied)
+		c.mu.Unlock()
 	}
+}
+
+// onlyLooked reports whether there is still a reason why s can have no token, so that
+// to look whether the fleet has one again was all there was to do.
+func (s *Source) onlyLooked() bool {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	if !s.fails() {
+		return false
+	}
+	s.failure.seen = time.Now()
+	s.scheduleAt(s.failure.next())
+	s.tell()
+	return true
 }
 
 // cold reports whether s has no token, and callers that wait for one.
 func (c *client) cold(s *Source) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return s.valid() == nil && s.awaited()
+	return s.valid() == nil && s.awaited() && !s.fails()
 }
 
 // anyWaits reports whether a caller waits for one of the sources.

@@ -79,7 +79,7 @@ func (c *client) look(ctx context.Context, batch ...*Source) ([]view, error) {
 		}
 	}
 	for _, priority := range priorities {
-		args = append(args, quota.DeniedField(priority))
+		args = append(args, c.ledger.DeniedField(priority))
 	}
 	g := glance{at: c.cache.moment()}
 	reply, err := call(ctx, c.cache, func(ctx context.Context) ([]string, error) {

@@ -156,7 +156,7 @@ func TestStore(t *testing.T) {
 		rdb.Set(ctx, s.client.names.Lock, "x", time.Minute)
 		rdb.HSet(ctx, s.client.names.Quota, quota.BlockField(quota.Client), strconv.FormatInt(now+50000, 10)+" 1 2 rate",
 			quota.BlockField(s.scopes.audience), "nonsense", quota.BlockField(quota.Tenant), strconv.FormatInt(now-1, 10)+" 1 2 rate",
-			quota.DeniedField(quota.Early), "client reserve per_hour 42 34 "+strconv.FormatInt(now+50000, 10)+" 0", quota.DeniedField(quota.Need), "nonsense")
+			s.client.ledger.DeniedField(quota.Early), "client reserve per_hour 42 34 "+strconv.FormatInt(now+50000, 10)+" 0", s.client.ledger.DeniedField(quota.Need), "nonsense")
 		v = look()
 		if len(v.denied) != 1 || v.denied[0].Priority != quota.Early || v.denied[0].Reason != quota.Reserve || v.denied[0].Used != 34 {
 			t.Errorf("got denied %+v, want an early renewal", v.denied)

@@ -222,8 +222,6 @@ func TestClocksAreOff(t *testing.T) {
 	}
 }
 
-// A machine sleeps past the token's expiry: its monotonic clock has stood still,
-// and the first call after it wakes must not get the old token.
 // A token has lived as long as its answer was on its way: neither who asked nor
 // who finds it in Redis serves it for longer than it is valid.
 func TestLifeCountsFromTheRequest(t *testing.T) {
@@ -246,6 +244,8 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 	})
 }
 
+// A machine sleeps past the token's expiry: its monotonic clock has stood still,
+// and the first call after it wakes must not get the old token.
 func TestSuspend(t *testing.T) {
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
