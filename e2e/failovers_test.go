@@ -21,7 +21,7 @@ var failovers = flag.Int("failovers", 3, "how many failovers TestFailovers goes 
 // and comes back; a node of a Cluster is killed. Callers in twelve replicas of each
 // hold a valid token, and notice nothing. After each failover the token is renewed.
 //
-//	go test ./e2e -v -run Failovers -timeout 60m -args -failovers 100
+//	go test ./e2e -v -run Failovers -timeout 2h -args -failovers 100
 //
 // tells of a hundred, which takes about twenty minutes. Without -v, go test shows
 // nothing of a test that passes.

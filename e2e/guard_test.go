@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/oauth2"
 
+	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/e2e/redistest"
 	"github.com/fleettoken/fleettoken/tokencache"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -47,6 +49,8 @@ type guard struct {
 	denied  map[string]bool // replicas that were denied a token request
 	stalls  [][2]time.Time  // when the machine had no time
 	slept   time.Time       // since when the pulse sleeps
+	said    strings.Builder // all that was logged or returned as an error
+	secret  string          // of the client
 
 	sources []*tokencache.Source
 	callers int // so many of them, from the first one, have callers
@@ -61,13 +65,13 @@ const (
 // newGuard starts a fleet of n. What is to be different comes as changes.
 func newGuard(t *testing.T, n int, opts *redis.UniversalOptions, changes ...func(*guard)) *guard {
 	t.Helper()
-	g := &guard{t: t, redis: opts, denied: make(map[string]bool), life: guardLife, haste: 2 * time.Second, options: tokencache.Options{
+	g := &guard{t: t, redis: opts, secret: canary.New(), denied: make(map[string]bool), life: guardLife, haste: 2 * time.Second, options: tokencache.Options{
 		RenewBefore: guardWindow, RequestTimeout: time.Second, RedisTimeout: 500 * time.Millisecond,
 	}}
 	for _, change := range changes {
 		change(g)
 	}
-	g.tenant = auth0test.NewServer(&auth0test.Config{TTL: g.life, PerHour: 10000, Latency: 50 * time.Millisecond})
+	g.tenant = auth0test.NewServer(&auth0test.Config{ClientSecret: g.secret, TTL: g.life, PerHour: 10000, Latency: 50 * time.Millisecond})
 	t.Cleanup(g.tenant.Close)
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	t.Cleanup(func() {
@@ -78,10 +82,39 @@ func newGuard(t *testing.T, n int, opts *redis.UniversalOptions, changes ...func
 		for _, f := range g.close {
 			f()
 		}
+		g.keepsSecrets()
 	})
 	g.running.Go(g.pulse)
 	g.enlist(n)
 	return g
+}
+
+// Write keeps what replicas log.
+func (g *guard) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.said.Write(p)
+}
+
+// keepsSecrets searches all that was said for the secret, and for the tokens: the
+// first and the last of them, if there are many.
+func (g *guard) keepsSecrets() {
+	hidden := []canary.Secret{canary.Of("client secret", g.secret)}
+	if g.redis.Password == password {
+		hidden = append(hidden, canary.Of("password of Redis", g.redis.Password))
+	}
+	tokens := g.tenant.Tokens()
+	for i, token := range tokens {
+		if i < 5 || i >= len(tokens)-5 {
+			hidden = append(hidden, canary.Of(fmt.Sprintf("token %d", i+1), token))
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.said.Len() == 0 {
+		g.t.Error("nothing was said")
+	}
+	canary.Check(g.t, "what was said", canary.In(g.said.String()), hidden...)
 }
 
 // brisk lets tokens live so briefly that a renewal is never far.
@@ -103,6 +136,7 @@ func (g *guard) join() *tokencache.Source {
 	name := fmt.Sprintf("r%d", len(g.sources))
 	redisOpts, opts := *g.redis, g.options
 	opts.Replica = name
+	opts.Logger = slog.New(slog.NewTextHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if opts.Transport == nil {
 		opts.Transport = g.tenant.Transport()
 	}
@@ -132,7 +166,7 @@ func (g *guard) join() *tokencache.Source {
 		g.t.Fatal(err)
 	}
 	g.close = append(g.close, func() { _ = cache.Close(); _ = rdb.Close() })
-	source, err := cache.Source(tokencache.Credentials{TokenURL: g.tenant.TokenURL(), ClientID: "test-client", ClientSecret: "test-secret", Audience: "api"})
+	source, err := cache.Source(tokencache.Credentials{TokenURL: g.tenant.TokenURL(), ClientID: "test-client", ClientSecret: g.secret, Audience: "api"})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -167,7 +201,9 @@ func (g *guard) call(source *tokencache.Source) {
 		case trouble && !until.IsZero():
 			g.without.Add(1)
 		}
-		if err == nil {
+		if err != nil {
+			fmt.Fprintf(g, "%v %+v %#v\n", err, err, err)
+		} else {
 			if got := g.tenant.Check(token.AccessToken); got != auth0test.TokenValid {
 				g.t.Errorf("a caller was given a token that is %v", got)
 			}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/e2e/redistest"
 	"github.com/fleettoken/fleettoken/tokencache"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -49,7 +50,7 @@ func privilege(t *testing.T) {
 	server, addr := secured(t, dir)
 
 	with := func(change func(*redis.UniversalOptions)) *redis.UniversalOptions {
-		opts := &redis.UniversalOptions{Addrs: []string{addr}, Username: "fleettoken", Password: "secret", TLSConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+		opts := &redis.UniversalOptions{Addrs: []string{addr}, Username: "fleettoken", Password: password, TLSConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
 		change(opts)
 		return opts
 	}
@@ -80,7 +81,7 @@ func privilege(t *testing.T) {
 		g.until(fmt.Sprintf("%s: an error of the kind %q", name, wrong.kind), func() bool { // at once, unless the machine is busy
 			err := g.answered()
 			known, ok := errors.AsType[*tokencache.RedisError](err)
-			if !ok || strings.Contains(err.Error(), "secret") || wrong.kind == tokencache.RedisTransient && known.Kind != wrong.kind {
+			if !ok || strings.Contains(err.Error(), password) || wrong.kind == tokencache.RedisTransient && known.Kind != wrong.kind {
 				t.Errorf("%s: got %v, want an error of the kind %q", name, err, wrong.kind)
 			}
 			return !ok || known.Kind == wrong.kind
@@ -104,7 +105,7 @@ func certificateExpires(t *testing.T) {
 	}
 	use(valid)
 	server, addr := secured(t, current)
-	g := newGuard(t, 3, &redis.UniversalOptions{Addrs: []string{addr}, Username: "fleettoken", Password: "secret", TLSConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}, brisk)
+	g := newGuard(t, 3, &redis.UniversalOptions{Addrs: []string{addr}, Username: "fleettoken", Password: password, TLSConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}, brisk)
 	g.first()
 
 	use(expired)
@@ -144,6 +145,9 @@ func hasExpired(g *guard, who string, told func() error) {
 	})
 }
 
+// password is that of the accounts that ship.
+var password = canary.Plain()
+
 // admin is who the test is where servers ask.
 var admin = &redis.Options{Username: "default", Password: "admin"}
 
@@ -175,7 +179,7 @@ func users(t *testing.T, file, rights string, more ...string) string {
 	}
 	lines = append(lines, "user default on >admin ~* &* +@all\n")
 	path := filepath.Join(t.TempDir(), "users.acl")
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(strings.Join(lines, "\n"), "CHANGE-ME", "secret")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(strings.Join(lines, "\n"), "CHANGE-ME", password)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -261,7 +265,7 @@ func nothingRefused(t *testing.T, servers ...*redistest.Server) {
 
 // leastOf leads a fleet through all that it may need rights for.
 func leastOf(t *testing.T, opts *redis.UniversalOptions, fault func(g *guard)) {
-	opts.Username, opts.Password = "fleettoken", "secret"
+	opts.Username, opts.Password = "fleettoken", password
 	g := newGuard(t, 5, opts, brisk, func(g *guard) { g.options.Listen = true })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -288,11 +292,11 @@ func leastOf(t *testing.T, opts *redis.UniversalOptions, fault func(g *guard)) {
 func privilegeUnderSentinels(t *testing.T) {
 	ask := users(t, "sentinel.acl", "", "sentinels")
 	s := redistest.StartSentinelsWith(t, admin, []string{
-		"aclfile " + ask, "sentinel sentinel-user sentinels", "sentinel sentinel-pass secret",
-		"sentinel auth-user " + redistest.MasterName + " sentinel", "sentinel auth-pass " + redistest.MasterName + " secret",
-	}, "--aclfile", users(t, shipped(t), "", "replica", "sentinel"), "--masteruser", "replica", "--masterauth", "secret")
+		"aclfile " + ask, "sentinel sentinel-user sentinels", "sentinel sentinel-pass " + password,
+		"sentinel auth-user " + redistest.MasterName + " sentinel", "sentinel auth-pass " + redistest.MasterName + " " + password,
+	}, "--aclfile", users(t, shipped(t), "", "replica", "sentinel"), "--masteruser", "replica", "--masterauth", password)
 	all := append(slices.Clone(s.Nodes), s.Sentinels...)
-	leastOf(t, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: s.Addrs(), SentinelUsername: "fleettoken", SentinelPassword: "secret"}, func(g *guard) {
+	leastOf(t, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: s.Addrs(), SentinelUsername: "fleettoken", SentinelPassword: password}, func(g *guard) {
 		nothingRefused(t, all...)
 		lost := s.Nodes[0]
 		lost.Kill()
@@ -310,7 +314,7 @@ func privilegeUnderSentinels(t *testing.T) {
 // privilegeInCluster is the fleet in a Cluster that asks who comes.
 func privilegeInCluster(t *testing.T) {
 	c := redistest.StartClusterWith(t, admin, 6, "--aclfile", users(t, shipped(t), "+cluster|slots +cluster|shards +readonly +asking", "replica"),
-		"--masteruser", "replica", "--masterauth", "secret")
+		"--masteruser", "replica", "--masterauth", password)
 	leastOf(t, &redis.UniversalOptions{Addrs: c.Addrs()}, func(g *guard) {
 		nothingRefused(t, c.Nodes...)
 		lost := owner(t, c)

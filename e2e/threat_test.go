@@ -161,7 +161,7 @@ func accountIsLeast(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts := *server.Client().Options()
-	opts.Username, opts.Password, opts.MaxRetries = "fleettoken", "secret", -1
+	opts.Username, opts.Password, opts.MaxRetries = "fleettoken", password, -1
 	rdb := redis.NewClient(&opts)
 	defer rdb.Close()
 	run := func(command string) error {
