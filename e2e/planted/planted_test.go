@@ -149,7 +149,7 @@ func suite(t *testing.T, tree, run string, packages ...string) string {
 
 // copyTree copies what the tests of the core need.
 func copyTree(t *testing.T, to string) {
-	for _, name := range []string{"go.mod", "go.sum", "README.md", "lock", "quota", "tokencache", "e2e/redistest", "e2e/canary"} {
+	for _, name := range []string{"go.mod", "go.sum", "README.md", "lock", "quota", "tokencache", "e2e/redistest", "e2e/canary", "e2e/fault_test.go"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
