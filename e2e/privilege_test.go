@@ -36,10 +36,34 @@ import (
 func secured(t *testing.T, dir string) (server *redistest.Server, addr string) {
 	t.Helper()
 	port := strconv.Itoa(redistest.FreePort(t))
-	server = redistest.StartWith(t, admin,
-		"--tls-port", port, "--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"),
-		"--tls-ca-cert-file", filepath.Join(dir, "cert.pem"), "--tls-auth-clients", "no", "--aclfile", users(t, shipped(t), ""))
+	server = redistest.StartWith(t, admin, certificateIn(dir).arguments("--tls-port", port, "--aclfile", users(t, shipped(t), ""))...)
 	return server, net.JoinHostPort("127.0.0.1", port)
+}
+
+// A certificate is what servers are told of theirs, by name.
+type certificate map[string]string
+
+func certificateIn(dir string) certificate {
+	cert := filepath.Join(dir, "cert.pem")
+	return certificate{"tls-cert-file": cert, "tls-key-file": filepath.Join(dir, "key.pem"), "tls-ca-cert-file": cert, "tls-auth-clients": "no"}
+}
+
+// arguments are those of a command line, with more.
+func (c certificate) arguments(more ...string) []string {
+	for name, value := range c {
+		more = append(more, "--"+name, value)
+	}
+	return more
+}
+
+// overTLS says who the test is where servers ask, and speak nothing but TLS; and with
+// which certificate they do.
+func overTLS(t *testing.T) (*redis.Options, certificate) {
+	t.Helper()
+	dir := t.TempDir()
+	me := *admin
+	me.TLSConfig = &tls.Config{RootCAs: authority(t, dir), MinVersion: tls.VersionTLS12}
+	return &me, certificateIn(dir)
 }
 
 // privilege runs a fleet over TLS, under the account that ships with the
@@ -288,15 +312,21 @@ func leastOf(t *testing.T, opts *redis.UniversalOptions, fault func(g *guard)) {
 }
 
 // privilegeUnderSentinels is the fleet under Sentinels that ask who comes, as do
-// the servers.
+// the servers, over TLS.
 func privilegeUnderSentinels(t *testing.T) {
+	me, certificate := overTLS(t)
 	ask := users(t, "sentinel.acl", "", "sentinels")
-	s := redistest.StartSentinelsWith(t, admin, []string{
+	lines := []string{
 		"aclfile " + ask, "sentinel sentinel-user sentinels", "sentinel sentinel-pass " + password,
 		"sentinel auth-user " + redistest.MasterName + " sentinel", "sentinel auth-pass " + redistest.MasterName + " " + password,
-	}, "--aclfile", users(t, shipped(t), "", "replica", "sentinel"), "--masteruser", "replica", "--masterauth", password)
+	}
+	for name, value := range certificate {
+		lines = append(lines, name+" "+value)
+	}
+	s := redistest.StartSentinelsWith(t, me, lines,
+		certificate.arguments("--aclfile", users(t, shipped(t), "", "replica", "sentinel"), "--masteruser", "replica", "--masterauth", password)...)
 	all := append(slices.Clone(s.Nodes), s.Sentinels...)
-	leastOf(t, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: s.Addrs(), SentinelUsername: "fleettoken", SentinelPassword: password}, func(g *guard) {
+	leastOf(t, &redis.UniversalOptions{MasterName: redistest.MasterName, Addrs: s.Addrs(), SentinelUsername: "fleettoken", SentinelPassword: password, TLSConfig: me.TLSConfig}, func(g *guard) {
 		nothingRefused(t, all...)
 		lost := s.Nodes[0]
 		lost.Kill()
@@ -311,11 +341,12 @@ func privilegeUnderSentinels(t *testing.T) {
 	nothingRefused(t, all...)
 }
 
-// privilegeInCluster is the fleet in a Cluster that asks who comes.
+// privilegeInCluster is the fleet in a Cluster that asks who comes, over TLS.
 func privilegeInCluster(t *testing.T) {
-	c := redistest.StartClusterWith(t, admin, 6, "--aclfile", users(t, shipped(t), "+cluster|slots +cluster|shards +readonly +asking", "replica"),
-		"--masteruser", "replica", "--masterauth", password)
-	leastOf(t, &redis.UniversalOptions{Addrs: c.Addrs()}, func(g *guard) {
+	me, certificate := overTLS(t)
+	c := redistest.StartClusterWith(t, me, 6, certificate.arguments("--tls-cluster", "yes", "--masteruser", "replica", "--masterauth", password,
+		"--aclfile", users(t, shipped(t), "+cluster|slots +cluster|shards +readonly +asking", "replica"))...)
+	leastOf(t, &redis.UniversalOptions{Addrs: c.Addrs(), TLSConfig: me.TLSConfig}, func(g *guard) {
 		nothingRefused(t, c.Nodes...)
 		lost := owner(t, c)
 		lost.Kill()
@@ -351,7 +382,8 @@ func certify(t *testing.T, dir string, until time.Time) *x509.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: until.Add(-2 * time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, // servers are clients of each other
 	}
 	der, err := x509.CreateCertificate(crand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -34,6 +34,9 @@ func StartClusterWith(t testing.TB, opts *redis.Options, nodes int, args ...stri
 	argv := append([]string{"--cluster", "create"}, c.Addrs()...)
 	argv = append(argv, "--cluster-replicas", strconv.Itoa(nodes/3-1), "--cluster-yes")
 	create := exec.Command("redis-cli", argv...)
+	if opts.TLSConfig != nil {
+		create.Args = append(create.Args, "--tls", "--insecure") // it shows no secret to whom it does not know
+	}
 	if opts.Username != "" {
 		create.Args = append(create.Args, "--user", opts.Username)
 		create.Env = append(os.Environ(), "REDISCLI_AUTH="+opts.Password)

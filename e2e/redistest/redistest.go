@@ -53,11 +53,11 @@ type Server struct {
 	t    testing.TB
 	argv []string
 
-	username, password string
-	connect            sync.Once
-	client             *redis.Client
-	cmd                *exec.Cmd
-	done               chan struct{}
+	opts    *redis.Options
+	connect sync.Once
+	client  *redis.Client
+	cmd     *exec.Cmd
+	done    chan struct{}
 }
 
 // Start starts a server without persistence. More arguments are added to its
@@ -67,23 +67,37 @@ func Start(t testing.TB, args ...string) *Server {
 	return StartWith(t, &redis.Options{}, args...)
 }
 
-// StartWith starts a server that asks who comes: opts say who the test is.
+// StartWith starts a server that asks who comes: opts say who the test is. If they
+// have a TLSConfig, the server speaks nothing but TLS, and args say with which
+// certificate.
 func StartWith(t testing.TB, opts *redis.Options, args ...string) *Server {
 	t.Helper()
-	s := newServer(t, FreePort(t), args...)
-	s.username, s.password = opts.Username, opts.Password
+	s := newServer(t, opts, args...)
 	s.Run()
 	s.await(func(ctx context.Context, rdb *redis.Client) error { return rdb.Ping(ctx).Err() })
 	return s
 }
 
-func newServer(t testing.TB, port int, args ...string) *Server {
+func newServer(t testing.TB, opts *redis.Options, args ...string) *Server {
 	t.Helper()
-	s := &Server{Addr: "127.0.0.1:" + strconv.Itoa(port), Dir: t.TempDir(), t: t}
-	s.argv = append([]string{Find(t), "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.Dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	port := strconv.Itoa(FreePort(t))
+	s := &Server{Addr: "127.0.0.1:" + port, Dir: t.TempDir(), t: t, opts: opts}
+	s.argv = []string{Find(t), "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "no", "--daemonize", "no"}
+	for _, line := range listening(opts, port) {
+		name, value, _ := strings.Cut(line, " ")
+		s.argv = append(s.argv, "--"+name, value)
+	}
+	s.argv = append(s.argv, args...)
 	t.Cleanup(s.Kill)
 	return s
+}
+
+// listening returns the lines of configuration that say how a server is reached.
+func listening(opts *redis.Options, port string) []string {
+	if opts.TLSConfig == nil {
+		return []string{"port " + port}
+	}
+	return []string{"port 0", "tls-port " + port, "tls-replication yes"}
 }
 
 // Run starts the process again, on the same port and folder. It does not wait.
@@ -145,7 +159,8 @@ func (s *Server) signal(sig os.Signal) {
 func (s *Server) Client() *redis.Client {
 	s.connect.Do(func() {
 		s.client = redis.NewClient(&redis.Options{
-			Addr: s.Addr, Username: s.username, Password: s.password, ContextTimeoutEnabled: true, DisableIdentity: true,
+			Addr: s.Addr, Username: s.opts.Username, Password: s.opts.Password, TLSConfig: s.opts.TLSConfig,
+			ContextTimeoutEnabled: true, DisableIdentity: true,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		})
 		s.t.Cleanup(func() { _ = s.client.Close() })

@@ -37,8 +37,7 @@ func StartSentinelsWith(t testing.TB, opts *redis.Options, lines []string, args 
 	s := &Sentinels{Nodes: []*Server{master}}
 	_, port := split(master.Addr)
 	for range 2 {
-		replica := newServer(t, FreePort(t), append([]string{"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"}, args...)...)
-		replica.username, replica.password = opts.Username, opts.Password
+		replica := newServer(t, opts, append([]string{"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"}, args...)...)
 		replica.Run()
 		s.Nodes = append(s.Nodes, replica)
 	}
@@ -51,16 +50,15 @@ func StartSentinelsWith(t testing.TB, opts *redis.Options, lines []string, args 
 		return err
 	})
 	for range 3 {
-		sentinel := newServer(t, FreePort(t))
+		sentinel := newServer(t, opts)
 		_, own := split(sentinel.Addr)
 		conf := filepath.Join(sentinel.Dir, "sentinel.conf")
-		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %s 2\n"+
-			"sentinel down-after-milliseconds %[3]s 1000\nsentinel failover-timeout %[3]s 3000\nsentinel parallel-syncs %[3]s 1\n",
-			own, sentinel.Dir, MasterName, port) + strings.Join(lines, "\n") + "\n"
+		text := strings.Join(listening(opts, own), "\n") + fmt.Sprintf("\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %s 2\n"+
+			"sentinel down-after-milliseconds %[2]s 1000\nsentinel failover-timeout %[2]s 3000\nsentinel parallel-syncs %[2]s 1\n",
+			sentinel.Dir, MasterName, port) + strings.Join(lines, "\n") + "\n"
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sentinel.username, sentinel.password = opts.Username, opts.Password
 		sentinel.argv = []string{sentinel.argv[0], conf, "--sentinel"}
 		sentinel.Run()
 		s.Sentinels = append(s.Sentinels, sentinel)
