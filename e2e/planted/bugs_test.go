@@ -30,7 +30,7 @@ var bugs = []bug{
 	{"two sources of one token ask for it twice", "tokencache/renew.go", "return other.s.key == w.s.key", "return false", "TestTwoSourcesOfOneToken"},
 	{"those who had to wait come all at once", "tokencache/client.go", "if !crowded {", "if true || !crowded {", "TestQuotaUnderAttack/the_top_of_the_hour_and_of_the_day"},
 	{"the last millisecond of a lease is none", "lock/lock.go", "left = max(left, time.Millisecond)", "left = max(left, 0)", "TestDefect/13"},
-	{"the expiry counts from the answer", "tokencache/renew.go", "expiry(admission.Now, admitted, done.sent.mono,", "expiry(admission.Now, admitted, done.sent.mono.Add(done.answer.took),", "TestTokenSaysWhenItEnds"},
+	{"the expiry counts from the answer", "tokencache/renew.go", "expiry(admission.Now, admitted, done.sent.mono,", "expiry(admission.Now, admitted, done.sent.mono.Add(done.answer.took),", "TestLifeCountsFromTheRequest"},
 	{"what is left counts from the answer", "tokencache/adopt.go", "s.adopt(r, done.verdict.grant.life, done.sent, true)", "s.adopt(r, done.verdict.grant.life, s.client.cache.moment(), true)", "TestSleepDuringRequest"},
 	{"a forced request that brought no token is spent", "quota/observe.lua", "if priority == 'forced' and state", "if false and state", "TestForcedBudgetWhileTheQuotaIsUnknown"},
 	{"what was forced before a window was known is forgotten", "quota/common.lua", "if a.priority == 'forced' then forced = forced + 1 end", "", "TestForcedBudgetOfAFirstWindow"},
