@@ -229,6 +229,9 @@ func doesNotComeBack(t *testing.T, replace func(ctx context.Context, s *Source) 
 		}
 		// Somebody puts it back by hand.
 		f.m.HSet(key, "issued", issued, "expires", expires, "sealed", sealed)
+		if status, err := f.replicas[1].source.Status(f.t.Context()); err != nil || status.Fleet != nil {
+			f.t.Errorf("got %+v, %v, want that the fleet has no token", status.Fleet, err)
+		}
 		if newcomer := f.start(1)[0]; f.token(newcomer) == old {
 			f.t.Error("a newcomer adopted a token from before the rotation")
 		}

@@ -39,7 +39,7 @@ var bugs = []bug{
 	{"a replica does not give back what Redis has lost", "tokencache/renew.go", "if mine != nil { // the fleet has lost it, or has an older one", "if false {", "TestRotateWhenRedisBlinks"},
 	{"a record under an unknown key counts as none", "tokencache/renew.go", "if errors.Is(problem, seal.ErrUnknownKey) {", "if errors.Is(problem, seal.ErrUnknownKey) && false {", "TestWrongSealKey"},
 	{"damage is repaired at the price of a need", "tokencache/store.go", `return quota.Forced, "damaged"`, `return priority, "damaged"`, "TestDamagedRecord"},
-	{"a record from before a forced renewal is adopted", "tokencache/store.go", "case i < v.floor:", "case false:", "TestRotatedTokenDoesNotComeBack"},
+	{"a record from before a forced renewal is the fleet's", "tokencache/store.go", "case i < v.floor:", "case false:", "TestRotatedTokenDoesNotComeBack"},
 	{"a record may be a thousand years ahead", "tokencache/store.go", "case x-v.now > maxLife.Milliseconds():", "case false:", "TestRecordFromTheFarFuture"},
 	{"an error of Redis makes no pause", "tokencache/outage.go", "s.endure(err, backoff(n, time.Second, min(20*time.Second, max(left/4, 100*time.Millisecond)), luck))", "_ = left\n\t\t\ts.endure(err, time.Millisecond)", "TestFault"},
 	{"the budget past Redis is not counted", "tokencache/outage.go", "o.direct = append(o.direct, now)", "_ = now", "TestDirectBudget"},
