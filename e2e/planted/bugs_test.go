@@ -79,7 +79,7 @@ var bugs = []bug{
 
 	// Blocks.
 	{"a replica does not keep the fleet's blocks", "tokencache/client.go", "c.blocks[denied.Scope] = block{denied, until}", "_ = until", "TestSpentQuotaIsToldToAll"},
-	{"a replica makes no blocks of its own", "tokencache/client.go", "c.blocks[b.Scope] = mine", "", "TestBlockIsKeptByEachReplica"},
+	{"a replica makes no blocks of its own", "tokencache/client.go", "c.blocks[b.Scope] = mine", "", "TestSuccessStartsTheWaitsAnew"},
 	{"a success lifts no block", "tokencache/client.go", "delete(c.blocks, scope)", "_ = scope", "TestSuccessStartsTheWaitsAnew"},
 
 	// What lies in Redis.
