@@ -85,7 +85,7 @@ func (f *failure) hopeless(limit time.Time) bool {
 }
 
 // seeAgain is how long it is believed that the fleet has no token.
-const seeAgain = 20 * time.Second
+const seeAgain = time.Minute
 
 // next returns when the flight should look, if callers are waiting then.
 func (f *failure) next() time.Time {

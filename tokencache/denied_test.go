@@ -229,8 +229,8 @@ func TestDeniedReplicaSeesTheFleetsToken(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if got := each(); got > 31 {
-					f.t.Errorf("%.1f commands a replica in ten minutes, want three a minute", got)
+				if got := each(); got > 11 {
+					f.t.Errorf("%.1f commands a replica in ten minutes, want one a minute", got)
 				}
 
 				patient := make(chan error, 1)

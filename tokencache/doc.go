@@ -67,7 +67,7 @@
 //	          mine is valid                  → serve it; look again when the lease would end
 //	          I have none                    → until news, the lease's end, or the caller leaves
 //	rest    nobody does, and the ledger has denied to others what I need
-//	                                         → until that may be granted; look again every 20 s
+//	                                         → until that may be granted; look again every minute
 //	                                           meanwhile, while somebody calls
 //	renew   I got the lease: I am the renewer
 //	          look again                     → the last renewer may have been faster

@@ -72,7 +72,7 @@ func newSource(c *client, cred Credentials, ring seal.Ring, id string) *Source {
 // asking for. Whether a caller waits or leaves makes no difference to the
 // request. If it is known that no token can be had in time, Token returns an
 // [*Error] at once, with the reason and the moment when it can. What is known is
-// believed for twenty seconds; whoever calls after that waits for one look at Redis.
+// believed for a minute; whoever calls after that waits for one look at Redis.
 func (s *Source) Token(ctx context.Context) (*oauth2.Token, error) {
 	if h := s.held.Load(); h != nil && h.fresh() {
 		return h.token, nil
