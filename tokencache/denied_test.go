@@ -200,6 +200,7 @@ func TestDeniedReplicaSeesTheFleetsToken(t *testing.T) {
 			if err := a.source.Reject(f.t.Context(), tok); err != nil { // all that may be forced
 				f.t.Fatal(err)
 			}
+			synctest.Wait() // until the fleet has the new one
 			f.m.HSet(a.source.key, "sealed", "garbage")
 		},
 	} {

@@ -223,7 +223,7 @@ func (tr *trial) wellAt(now time.Time) time.Time {
 	for _, m := range tr.all() {
 		h := m.source.valid()
 		if h != nil && tr.m.HGet(m.source.key, "issued") == strconv.FormatInt(h.record.issued, 10) &&
-			now.Sub(h.since.mono) > seeAgain+dead && h.plan.expire-h.age(m.cache.wall()) > time.Minute {
+			now.Sub(h.since.mono) > seeAgain+dead && h.plan.expire-h.age(m.source.client.cache.wall()) > time.Minute {
 			return well.Add(dead + time.Minute)
 		}
 	}
