@@ -61,6 +61,7 @@ type replica struct {
 	source *Source
 	net    *link // to Redis
 	web    *door // to the token endpoint
+	closed atomic.Bool
 }
 
 // story runs a test in a bubble. Its secrets are canaries, each time new ones, and
@@ -174,13 +175,15 @@ func (f *fleet) boot(name string) *replica {
 	return r
 }
 
+// close ends a replica, unless somebody else does: a story may end one that is just
+// dying. Nobody waits here for whoever was first, as a Mutex or a Once would: time
+// stands still in a bubble as long as somebody waits for one of them.
 func (r *replica) close() {
-	if r.cache == nil {
+	if r.closed.Swap(true) {
 		return
 	}
 	r.cache.Close()
 	r.rdb.Close()
-	r.cache = nil
 }
 
 // token asks a replica for a token and checks that it is one.
