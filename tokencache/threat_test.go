@@ -303,7 +303,7 @@ func secretsInABadWeek(t *testing.T) {
 			Denied: func(i DeniedInfo) { note(i) }, Redis: func(err error) { note(err) },
 		}
 		var tr *trial
-		f.try(5, time.Minute, func(running *trial) {
+		f.try(size(5, 2), time.Minute, func(running *trial) {
 			tr = running
 			tr.cost(1000, 1000)                                    // this is not about the quota
 			tr.losses += 1000                                      // nor about blocks
