@@ -36,6 +36,7 @@ type trial struct {
 	blows   []*blow         // what is to strike, and may have struck
 	printed strings.Builder // all that was logged or returned as an error
 	over    time.Time       // when all that was to happen had
+	stock   time.Time       // since when it has been seen that the fleet has a token
 }
 
 // A member is a replica and its callers.
@@ -163,12 +164,12 @@ func (tr *trial) call(ctx context.Context, m *member) {
 	m.mu.Lock()
 	sure := before != nil && !m.unsteady && time.Until(before.since.mono.Add(before.left)) > leeway(before.record.ttl())
 	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	start := time.Now()
-	tok, err := m.source.Token(ctx)
+	tok, err := m.source.Token(asking)
 	took := time.Since(start)
-	if tr.ctx.Err() != nil || ctx.Err() == context.Canceled {
+	if ctx.Err() != nil {
 		return
 	}
 	if sure && (err != nil || took > 0) {
@@ -179,8 +180,8 @@ func (tr *trial) call(ctx context.Context, m *member) {
 	}
 	if err != nil {
 		fmt.Fprintf(tr, "%v %+v\n", err, err)
-		if well := tr.wellAt(start); !well.IsZero() && start.After(well) {
-			tr.insists(ctx, m, start.Sub(well))
+		if tr.late(start) > 0 {
+			tr.insists(ctx, m)
 		}
 		return
 	}
@@ -200,45 +201,68 @@ func (tr *trial) call(ctx context.Context, m *member) {
 }
 
 // insists checks that m has a token the next time somebody asks: it may just have found
-// out that its connections to Redis are gone, and tells its callers so at once.
-func (tr *trial) insists(ctx context.Context, m *member, late time.Duration) {
+// out that its connections to Redis are gone, and tells its callers so at once; or that
+// a dead replica holds the lease.
+func (tr *trial) insists(ctx context.Context, m *member) {
 	time.Sleep(2 * time.Second)
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if _, err := m.source.Token(ctx); err != nil && tr.ctx.Err() == nil && ctx.Err() != context.Canceled {
+	start := time.Now()
+	_, err := m.source.Token(asking)
+	if late := tr.late(start); err != nil && late > 0 && ctx.Err() == nil {
 		tr.violates("P7", "%s has no token %v after all has to be well again: %v", m.name, late, err)
 	}
 }
 
-// wellAt returns when every caller has to have a token again, if all that happened is
-// over: when the fleet has had one for a while, or when the longest wait that a failed
-// request can bring about is over.
-func (tr *trial) wellAt(now time.Time) time.Time {
+// late returns for how long all has had to be well again, by what is known now, when a
+// caller began to ask at start.
+func (tr *trial) late(start time.Time) time.Duration {
+	now, stocked := time.Now(), tr.stocked()
 	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if !stocked {
+		tr.stock = time.Time{}
+	} else if tr.stock.IsZero() {
+		tr.stock = now
+	}
 	well := tr.over
-	tr.mu.Unlock()
-	if well.IsZero() {
-		return well
-	}
-	for _, m := range tr.all() {
-		h := m.source.valid()
-		if h != nil && tr.m.HGet(m.source.key, "issued") == strconv.FormatInt(h.record.issued, 10) &&
-			now.Sub(h.since.mono) > seeAgain+dead && h.plan.expire-h.age(m.source.client.cache.wall()) > time.Minute {
-			return well.Add(dead + time.Minute)
-		}
-	}
-	for _, r := range tr.tenant.Requests() {
-		if r.Status != http.StatusOK || r.Fault != "" {
+	switch {
+	case tr.over.IsZero(): // something is yet to happen
+		return 0
+	case stocked: // so everybody has to have a token a while later
+		well = tr.stock.Add(seeAgain)
+	default: // when the longest wait is over that a failed request can bring about
+		for _, r := range tr.tenant.Requests() {
+			if r.Status == http.StatusOK && r.Fault == "" {
+				continue
+			}
+			heard := r.Ended
+			if heard.IsZero() {
+				heard = now
+			}
+			if heard.Before(tr.over) { // whoever was stopped has heard of it since
+				heard = tr.over
+			}
 			d, refused := refusedFor(r)
 			if !refused {
 				d = 6 * time.Minute
 			}
-			if end := r.Ended.Add(d); end.After(well) {
+			if end := heard.Add(d); end.After(well) {
 				well = end
 			}
 		}
 	}
-	return well.Add(dead + time.Minute)
+	return start.Sub(well.Add(dead + time.Minute))
+}
+
+// stocked reports whether the fleet has a token that is valid for a while, in Redis and
+// with one of the replicas.
+func (tr *trial) stocked() bool {
+	return slices.ContainsFunc(tr.all(), func(m *member) bool {
+		h := m.source.valid()
+		return h != nil && h.plan.expire-h.age(m.source.client.cache.wall()) > time.Minute &&
+			tr.m.HGet(m.source.key, "issued") == strconv.FormatInt(h.record.issued, 10)
+	})
 }
 
 // recovers checks that all is well again, a while after what happened is over:
@@ -300,6 +324,9 @@ func (tr *trial) judge() {
 			if refused && !blind && next.Arrived.Before(r.Arrived.Add(d-time.Second)) {
 				if probes--; probes < 0 {
 					tr.violates("P5", "request %d came %v after request %d was refused for %v", next.Number, next.Arrived.Sub(r.Arrived), r.Number, d)
+				}
+				if next.Status == http.StatusTooManyRequests {
+					break // so the refusal that counts from here on is this one, which is judged as well
 				}
 			}
 			if next.Status == http.StatusOK {
