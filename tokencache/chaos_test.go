@@ -29,7 +29,7 @@ var (
 )
 
 // known are seeds that broke a promise once.
-var known = []uint64{170357404, 509260739, 1434272218, 1672867971, 1672873637, 1847434428, 2115074085, 2607647257, 3394876190, 3712548966, 3908546907, 3908547291, 4146212609}
+var known = []uint64{170357404, 509260739, 1434272218, 1672867971, 1672873637, 1847434428, 2115074085, 2607647257, 3241410852, 3394876190, 3712548966, 3908546907, 3908547291, 4146212609}
 
 // A mishap is one kind of thing that can happen to a fleet.
 type mishap struct {
@@ -274,7 +274,7 @@ func (m *member) set(by time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.offset += by
-	m.unsteady = true
+	m.unsteady, m.clockSet = true, time.Now()
 }
 
 // A schedule is what happens in a fleet's life.

@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -242,4 +243,29 @@ func (f *fleet) setRedisClock(by time.Duration) (stop func()) {
 	}()
 	synctest.Wait()
 	return func() { close(done) }
+}
+
+// A clock is set ahead while Redis is away. That cannot be told from a sleep, so the
+// token ends when the clock says so; as soon as Redis is back, it is measured anew.
+func TestClockIsSetAheadWithoutRedis(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		var ahead atomic.Int64
+		r.cache.wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		f.token(r)
+		time.Sleep(time.Second) // then Redis has it, too
+		r.net.cut()
+		ahead.Store(int64(4 * time.Hour))
+		time.Sleep(5 * time.Hour)
+		f.token(r) // nine hours, by that clock
+		time.Sleep(time.Hour + time.Minute)
+		if _, err := r.source.Token(f.t.Context()); !errors.Is(err, ErrNoToken) || !errors.Is(err, ErrRedis) {
+			f.t.Errorf("ten hours by that clock: got %v, want that Redis is away", err)
+		}
+		r.net.mend()
+		time.Sleep(time.Minute)
+		f.token(r)
+		f.want(1)
+	})
 }

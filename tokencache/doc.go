@@ -173,6 +173,7 @@
 //	API refuses every token        the API's own 401                         a tenth of the quota                   APIRefusesEveryToken
 //	a replica sleeps               the first call after it gets a valid one  nothing                                Suspend, Fault/44
 //	a clock is wrong, or is set    nothing                                   nothing                                ClocksAreOff, Fault/41-45
+//	one is set ahead, Redis away   as if the token had ended by that clock   nothing                                ClockIsSetAheadWithoutRedis
 //	a sealing key is wrong         ErrSealKey                                nothing                                WrongSealKey
 //	somebody writes our keys       nothing, or a denial                      a tenth of the quota                   DamagedRecord, Fault/63-71
 //	lives become shorter           nothing; the newer token wins             nothing                                TokensBeginToLiveShorter

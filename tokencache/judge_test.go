@@ -45,7 +45,8 @@ type member struct {
 	leave    context.CancelFunc
 	left     chan struct{}
 	record   record        // of the best token it ever served
-	unsteady bool          // its clock was set, so it may have to measure anew
+	unsteady bool          // its clock was set, so it has to measure anew
+	clockSet time.Time     // when it was
 	offset   time.Duration // how far its wall clock is off
 	mu       sync.Mutex
 }
@@ -190,14 +191,24 @@ func (tr *trial) call(ctx context.Context, m *member) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.unsteady = false
-	if h := m.source.held.Load(); h != nil && h.record.expires > 0 {
+	h := m.source.held.Load()
+	if h != nil && h.since.mono.After(m.clockSet) || tr.isOver(dead) { // for it can measure now
+		m.unsteady = false
+	}
+	if h != nil && h.record.expires > 0 {
 		if m.record.expires > 0 && h.record.order(m.record) < 0 {
 			tr.violates("P4", "%s went back from a token of %v to one of %v", m.name,
 				m.record.asked(), h.record.asked())
 		}
 		m.record = h.record
 	}
+}
+
+// isOver reports whether all that was to happen has been over for a while.
+func (tr *trial) isOver(since time.Duration) bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return !tr.over.IsZero() && time.Since(tr.over) > since
 }
 
 // insists checks that m has a token the next time somebody asks: it may just have found
