@@ -241,7 +241,7 @@ func (tr *trial) late(start time.Time) time.Duration {
 	case tr.over.IsZero(): // something is yet to happen
 		return 0
 	case stocked: // so everybody has to have a token a while later
-		well = tr.stock.Add(seeAgain)
+		well = tr.stock.Add(time.Minute) // written out, so that it is noticed if nobody looks that soon
 	default: // when the longest wait is over that a failed request can bring about
 		for _, r := range tr.tenant.Requests() {
 			if r.Status == http.StatusOK && r.Fault == "" {

@@ -47,6 +47,7 @@ var bugs = []bug{
 	{"Redis is back as soon as it can be read", "tokencache/renew.go", "// A lease without an end, or", "c.back()\n\t// A lease without an end, or", "TestRedisIsReadOnly"},
 	{"what was denied is believed while somebody asks", "tokencache/renew.go", "!held && !told && s.deniedAgain(views[i])", "!told && s.deniedAgain(views[i])", "TestDeniedIsNotBelievedWhileSomebodyAsks"},
 	{"who was denied does not look again", "tokencache/callers.go", "again.Before(f.until) {", "again.Before(f.until) && false {", "TestDeniedReplicaSeesTheFleetsToken"},
+	{"what is known is believed for five minutes", "tokencache/callers.go", "const seeAgain = time.Minute", "const seeAgain = 5 * time.Minute", "TestDeniedReplicaSeesTheFleetsToken"},
 	{"who looks again asks again", "tokencache/needs.go", "return s.failure != nil && s.valid() == nil &&", "return false && s.failure != nil &&", "TestDeniedReplicaSeesTheFleetsToken"},
 	{"what was denied is believed by who has taken it back", "tokencache/renew.go", "!held && !told &&", "!held && (told || !told) &&", "TestDeniedForWhatIsTakenBack"},
 	{"what one organization is denied, all are", "tokencache/renew.go", " && slices.Contains(s.scopeList, denied.Scope)", "", "TestDeniedToAnOrganization"},
