@@ -125,7 +125,7 @@ func newPost(t *testing.T, replicas int, opts *redis.UniversalOptions, nodes []*
 	t.Cleanup(func() { _ = p.probe.Close() })
 	// In a Cluster, what has the same tag is on the same node.
 	for _, node := range nodes {
-		keys, err := node.Client().Keys(t.Context(), tokencache.DefaultPrefix+":*:token:"+status.Token).Result()
+		keys, err := node.Client().Keys(t.Context(), tokencache.DefaultPrefix+":*:token:"+status.TokenID).Result()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -538,7 +538,7 @@ func grantTwice(t *testing.T) {
 
 	// The API has refused the token: everybody wants another one.
 	rejected := make(chan error, 2)
-	go func() { rejected <- first.Reject(context.Background(), refused) }()
+	go func() { rejected <- first.Invalidate(context.Background(), refused) }()
 	g.until("the first one's request", func() bool { return g.tenant.Issued() == 2 })
 	if n := locks(t, master); n != 1 {
 		t.Fatalf("the master has %d leases, want that of the first one", n)
@@ -551,7 +551,7 @@ func grantTwice(t *testing.T) {
 		set(t, rdb, "masterauth", "")
 	}
 	second := g.sources[0]
-	g.insist("a lease of the second one", func() error { return second.Reject(t.Context(), refused) })
+	g.insist("a lease of the second one", func() error { return second.Invalidate(t.Context(), refused) })
 	ledger := g.tenant.Requests()
 	if len(ledger) != 3 {
 		t.Fatalf("got %d token requests, want the first token, and one of each holder of the lease", len(ledger))
@@ -568,7 +568,7 @@ func grantTwice(t *testing.T) {
 	// Both have asked, and the newer token is the fleet's. Those who hold the
 	// one of before hear of it when the API refuses it to them, too.
 	for _, source := range g.sources {
-		g.insist("another token for one that holds the refused one", func() error { return source.Reject(t.Context(), refused) })
+		g.insist("another token for one that holds the refused one", func() error { return source.Invalidate(t.Context(), refused) })
 	}
 	g.until("the newer token for all", func() bool {
 		for _, source := range g.sources {

@@ -140,13 +140,13 @@ func (g *guard) join() *tokencache.Source {
 	if opts.Transport == nil {
 		opts.Transport = g.tenant.Transport()
 	}
-	opts.Trace = &tokencache.Trace{
-		Redis: func(err error) {
-			if err != nil {
+	opts.Hooks = &tokencache.Hooks{
+		Redis: func(i tokencache.RedisInfo) {
+			if i.Err != nil {
 				g.outages.Add(1)
 			}
 			if !g.quiet {
-				g.t.Logf("%v %s Redis: %v", time.Now().UTC().Format("05.000"), name, err)
+				g.t.Logf("%v %s Redis: %v", time.Now().UTC().Format("05.000"), name, i.Err)
 			}
 		},
 		Requested: func(info tokencache.RequestedInfo) {
@@ -417,7 +417,7 @@ func (g *guard) report() string {
 	fmt.Fprintln(table, "ADMITTED (UTC)\tBY\tWHY\tPRIORITY\tOUTCOME\tSTATUS\tTOOK\tQUOTA")
 	for _, e := range status.Journal {
 		by, _, _ := strings.Cut(e.By, "/")
-		fmt.Fprintln(table, strings.Join([]string{e.At.UTC().Format("2006-01-02 15:04:05.000"), by, e.Why, e.Priority, orDash(e.Outcome), orDash(e.Status), e.Took.String(), orDash(e.Header)}, "\t"))
+		fmt.Fprintln(table, strings.Join([]string{e.At.UTC().Format("2006-01-02 15:04:05.000"), by, e.Reason, e.Priority, orDash(e.Outcome), orDash(e.Status), e.Took.String(), orDash(e.Header)}, "\t"))
 	}
 	_ = table.Flush()
 	fmt.Fprintf(&b, "%d entries of the last; what was lost by Redis is not among them\n", len(status.Journal))

@@ -290,7 +290,7 @@ func nothingRefused(t *testing.T, servers ...*redistest.Server) {
 // leastOf leads a fleet through all that it may need rights for.
 func leastOf(t *testing.T, opts *redis.UniversalOptions, fault func(g *guard)) {
 	opts.Username, opts.Password = "fleettoken", password
-	g := newGuard(t, 5, opts, brisk, func(g *guard) { g.options.Listen = true })
+	g := newGuard(t, 5, opts, brisk, func(g *guard) { g.options.Subscribe = true })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	g.first()

@@ -40,7 +40,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 			return err
 		}
 		held, ok := errors.AsType[*lock.HeldError](b.Do(ctx, key, mustNotRun(t)))
-		if !ok || held.Left <= 0 || held.Left > lock.DefaultTTL {
+		if !ok || held.Remaining <= 0 || held.Remaining > lock.DefaultTTL {
 			t.Errorf("held: got %+v, want up to %v", held, lock.DefaultTTL)
 		}
 		holder, ok, err := b.Holder(ctx, key)

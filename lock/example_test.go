@@ -31,7 +31,7 @@ func ExampleLocker_Do() {
 		return nil
 	})
 	if held, ok := errors.AsType[*lock.HeldError](err); ok {
-		fmt.Println("somebody else writes it, come back in", held.Left)
+		fmt.Println("somebody else writes it, come back in", held.Remaining)
 	} else if err != nil {
 		fmt.Println("Redis did not say:", err)
 	}

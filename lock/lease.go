@@ -21,10 +21,10 @@ type Lease struct {
 	until time.Time // when the holder stops to trust the lease
 }
 
-// Left returns how long the holder may trust its lease yet, and at most zero
+// Remaining returns how long the holder may trust its lease yet, and at most zero
 // when it no longer may. Ask before each step that must not be taken without:
 // a process that was stopped wakes up before its context has ended.
-func (l *Lease) Left() time.Duration {
+func (l *Lease) Remaining() time.Duration {
 	l.mu.Lock()
 	until := l.until
 	l.mu.Unlock()
@@ -37,7 +37,7 @@ func (l *Lease) Left() time.Duration {
 // Extend starts the lease anew, if it is still held. It returns [ErrLost] if it
 // is not; any other error leaves the lease as it was.
 func (l *Lease) Extend(ctx context.Context) error {
-	if l.Left() <= 0 {
+	if l.Remaining() <= 0 {
 		return ErrLost
 	}
 	asked := time.Now()
@@ -57,7 +57,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 	l.mu.Lock()
 	l.until = asked.Add(l.locker.ttl - l.locker.margin)
 	l.mu.Unlock()
-	l.expire.Reset(l.Left())
+	l.expire.Reset(l.Remaining())
 	return nil
 }
 
@@ -74,12 +74,12 @@ func (l *Lease) release(ctx context.Context) {
 type HeldError struct {
 	Key string
 
-	// Left is how long the lease lasts yet if it is neither extended nor given
+	// Remaining is how long the lease lasts yet if it is neither extended nor given
 	// back.
-	Left time.Duration
+	Remaining time.Duration
 }
 
 // Error says it in one line.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("lock: %s is held for up to %v", e.Key, e.Left)
+	return fmt.Sprintf("lock: %s is held for up to %v", e.Key, e.Remaining)
 }

@@ -119,7 +119,7 @@ func (l *Locker) Do(ctx context.Context, key string, f func(context.Context, *Le
 	held, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer lease.release(ctx)
-	lease.expire = time.AfterFunc(lease.Left(), func() { cancel(ErrLost) })
+	lease.expire = time.AfterFunc(lease.Remaining(), func() { cancel(ErrLost) })
 	defer lease.expire.Stop()
 	return f(held, lease)
 }
@@ -169,7 +169,7 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	} else { // its last millisecond is shown as none
 		left = max(left, time.Millisecond)
 	}
-	return nil, &HeldError{Key: key, Left: left}
+	return nil, &HeldError{Key: key, Remaining: left}
 }
 
 // A Holder is who holds a lease.
@@ -177,9 +177,9 @@ type Holder struct {
 	// ID is the holder's [Locker.ID].
 	ID string
 
-	// Left is how long the lease lasts yet. It is negative if the key has no
+	// Remaining is how long the lease lasts yet. It is negative if the key has no
 	// end: no Locker made it, and the next one that wants it will give it one.
-	Left time.Duration
+	Remaining time.Duration
 }
 
 // Holder reports who holds the lease on key, for people. It returns false if
@@ -194,7 +194,7 @@ func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Holder{ID: value[min(len(value), tokenLength):], Left: left}, nil
+		return &Holder{ID: value[min(len(value), tokenLength):], Remaining: left}, nil
 	}, nil)
 	switch {
 	case errors.Is(err, redis.Nil):

@@ -110,7 +110,7 @@ func TestThreeOutcomes(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		err := b.Do(t.Context(), key, mustNotRun(t))
 		held, ok := errors.AsType[*lock.HeldError](err)
-		if !ok || held.Left != 15*time.Second || held.Key != key {
+		if !ok || held.Remaining != 15*time.Second || held.Key != key {
 			t.Errorf("held for 5 s of 20 s: got %v, want 15 s left", err)
 		}
 		release()
@@ -119,7 +119,7 @@ func TestThreeOutcomes(t *testing.T) {
 		_ = s.m.Set(key, "somebody")
 		s.m.SetTTL(key, time.Millisecond/2)
 		err = b.Do(t.Context(), key, mustNotRun(t))
-		if held, ok := errors.AsType[*lock.HeldError](err); !ok || held.Left != time.Millisecond {
+		if held, ok := errors.AsType[*lock.HeldError](err); !ok || held.Remaining != time.Millisecond {
 			t.Errorf("held for half a millisecond yet: got %v, want that a millisecond is left", err)
 		}
 		time.Sleep(time.Millisecond)
@@ -135,7 +135,7 @@ func TestThreeOutcomes(t *testing.T) {
 func TestHolderIsToldWhenToStop(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site) {
 		err := s.locker(nil).Do(t.Context(), key, func(ctx context.Context, lease *lock.Lease) error {
-			if got := lease.Left(); got != 18*time.Second {
+			if got := lease.Remaining(); got != 18*time.Second {
 				t.Errorf("at the start: %v left, want 18 s: TTL less the margin", got)
 			}
 			start := time.Now()
@@ -146,7 +146,7 @@ func TestHolderIsToldWhenToStop(t *testing.T) {
 			if got := context.Cause(ctx); got != lock.ErrLost {
 				t.Errorf("the context's cause is %v, want ErrLost", got)
 			}
-			if got := lease.Left(); got > 0 {
+			if got := lease.Remaining(); got > 0 {
 				t.Errorf("%v left after the end", got)
 			}
 			if err := lease.Extend(t.Context()); err != lock.ErrLost {
@@ -189,7 +189,7 @@ func TestExtend(t *testing.T) {
 				if err := lease.Extend(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if got := lease.Left(); got != 18*time.Second {
+				if got := lease.Remaining(); got != 18*time.Second {
 					t.Errorf("after Extend: %v left, want 18 s", got)
 				}
 			}
@@ -220,7 +220,7 @@ func TestExtendWhileRedisIsAway(t *testing.T) {
 			if err := lease.Extend(ctx); err == nil || errors.Is(err, lock.ErrLost) {
 				t.Errorf("got %v, want an error that is not ErrLost", err)
 			}
-			if ctx.Err() != nil || lease.Left() <= 0 {
+			if ctx.Err() != nil || lease.Remaining() <= 0 {
 				t.Error("the lease is lost, want it to go on")
 			}
 			s.m.SetError("")
@@ -331,7 +331,7 @@ func TestHolder(t *testing.T) {
 		}
 		defer hold(t, a)()
 		holder, ok, err := b.Holder(t.Context(), key)
-		if err != nil || !ok || holder.ID != a.ID() || holder.Left != 20*time.Second {
+		if err != nil || !ok || holder.ID != a.ID() || holder.Remaining != 20*time.Second {
 			t.Errorf("got %+v, %v, %v, want %s for 20 s", holder, ok, err, a.ID())
 		}
 		if !strings.HasPrefix(a.ID(), "web_7_x/") || a.ID() == b.ID() {
@@ -354,13 +354,13 @@ func TestForeignKey(t *testing.T) {
 				}
 				l := s.locker(nil)
 				held, ok := errors.AsType[*lock.HeldError](l.Do(t.Context(), key, mustNotRun(t)))
-				if !ok || held.Left != lock.DefaultTTL {
+				if !ok || held.Remaining != lock.DefaultTTL {
 					t.Fatalf("got %v, want it to be held for a lease's time", held)
 				}
 				if holder, ok, err := l.Holder(t.Context(), key); err != nil || !ok || holder.ID != "" {
 					t.Errorf("Holder: got %+v, %v, %v, want somebody without a name", holder, ok, err)
 				}
-				time.Sleep(held.Left)
+				time.Sleep(held.Remaining)
 				if err := l.Do(t.Context(), key, func(context.Context, *lock.Lease) error { return nil }); err != nil {
 					t.Errorf("after that time: %v", err)
 				}

@@ -91,10 +91,10 @@ func (b Block) Backoff(n int) time.Duration {
 
 // Blocked is a block that is on.
 type Blocked struct {
-	Scope  Scope         `json:"scope"`
-	Reason Reason        `json:"reason"`
-	Left   time.Duration `json:"left"`  // how much longer, when the reply was made
-	Count  int           `json:"count"` // how many there were in a row
+	Scope     Scope         `json:"scope"`
+	Reason    Reason        `json:"reason"`
+	Remaining time.Duration `json:"left"`  // how much longer, when the reply was made
+	Count     int           `json:"count"` // how many there were in a row
 }
 
 // BlockField returns the field of the ledger's hash that holds the block of a

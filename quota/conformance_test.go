@@ -62,7 +62,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 		{"a8", quota.Need, nil, "audience", [3]int64{7, 4, 8}},
 		{"a9", quota.Forced, nil, quota.ForcedSpent, [3]int64{7, 4, 8}}, // which lasts longer
 	} {
-		a := &quota.Attempt{ID: s.id, Priority: s.priority, By: "r/1", Why: "test", For: "t", Scopes: []quota.Scope{"audience:x"}}
+		a := &quota.Attempt{ID: s.id, Priority: s.priority, By: "r/1", Reason: "test", For: "t", Scopes: []quota.Scope{"audience:x"}}
 		if i == 3 || i == 6 { // scripts get lost in a failover
 			if err := rdb.ScriptFlush(ctx).Err(); err != nil {
 				t.Fatal(err)
@@ -104,13 +104,13 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 		if got := [3]int64{w.Server, w.Own, w.Used}; got != s.hour {
 			t.Errorf("step %d: the hour has server, own, used %v, want %v", i, got, s.hour)
 		}
-		if w.Left < 29*time.Minute || w.Left > 30*time.Minute {
-			t.Errorf("step %d: the hour has %v left, want half an hour", i, w.Left)
+		if w.Remaining < 29*time.Minute || w.Remaining > 30*time.Minute {
+			t.Errorf("step %d: the hour has %v left, want half an hour", i, w.Remaining)
 		}
 	}
 
 	// Until somebody is answered: then it may be granted.
-	answered := &quota.Attempt{ID: "a7", Priority: quota.Need, By: "r/1", Why: "test", For: "t"}
+	answered := &quota.Attempt{ID: "a7", Priority: quota.Need, By: "r/1", Reason: "test", For: "t"}
 	for i, id := range []string{"a7", "a10"} { // the first is a replay
 		answered.ID = id
 		if _, err := l.Observe(ctx, answered, &quota.Answer{Outcome: quota.Unsent}); err != nil {
@@ -154,7 +154,7 @@ func conformance(t *testing.T, rdb redis.UniversalClient) {
 	if entries, err := l.Journal(ctx, 10); err != nil || len(entries) != 0 {
 		t.Errorf("Journal of something else: got %v, %v, want no entries", entries, err)
 	}
-	a := &quota.Attempt{ID: "later", Priority: quota.Need, By: "r/1", Why: "test", For: "t"}
+	a := &quota.Attempt{ID: "later", Priority: quota.Need, By: "r/1", Reason: "test", For: "t"}
 	if _, err := l.Admit(ctx, a); err != nil {
 		t.Errorf("Admit: %v", err)
 	}

@@ -46,7 +46,7 @@ func ExampleLedger() {
 	ctx := context.Background()
 
 	ledger := quota.NewLedger(rdb, "quota:client-1", nil)
-	attempt := &quota.Attempt{ID: "a-unique-id", By: "worker-1", Why: "cold start", For: "token-1"}
+	attempt := &quota.Attempt{ID: "a-unique-id", By: "worker-1", Reason: "cold start", For: "token-1"}
 	if _, err := ledger.Admit(ctx, attempt); errors.Is(err, quota.ErrDenied) {
 		fmt.Println("not now:", err)
 		return

@@ -26,14 +26,14 @@ func believable(s State, at time.Time) string {
 			return "a negative number"
 		case w.Used < w.Server || w.Used < w.Own:
 			return "less is used than is known of"
-		case w.Left > longestWait || w.Left < -longestWait:
+		case w.Remaining > longestWait || w.Remaining < -longestWait:
 			return "a window that is not now"
-		case !w.Resets.Equal(at.Add(w.Left)):
+		case !w.Resets.Equal(at.Add(w.Remaining)):
 			return "a window that ends at two moments"
 		}
 	}
 	for _, b := range s.Blocks {
-		if b.Left <= 0 || b.Left > longestWait {
+		if b.Remaining <= 0 || b.Remaining > longestWait {
 			return "a block that is not on"
 		}
 	}
@@ -126,7 +126,7 @@ func FuzzStoredState(f *testing.F) {
 			t.Errorf("Peek at %q: %s: %+v", fields, wrong, before)
 		}
 
-		a := &Attempt{ID: "mine", Priority: Priority(what % 4), By: "r1", Why: "test", For: "t"}
+		a := &Attempt{ID: "mine", Priority: Priority(what % 4), By: "r1", Reason: "test", For: "t"}
 		_, err = ledger.Admit(ctx, a)
 		denied, ok := errors.AsType[*DeniedError](err)
 		blocked := slices.ContainsFunc(before.Blocks, func(b Blocked) bool { return b.Scope == Client })
@@ -148,7 +148,7 @@ func FuzzStoredState(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if is, ok := after.Find(Client, PerHour); was && w.Left > 0 && (!ok || is.Own < 1 || is.Used < 1) {
+			if is, ok := after.Find(Client, PerHour); was && w.Remaining > 0 && (!ok || is.Own < 1 || is.Used < 1) {
 				t.Errorf("Admit with %q: is not counted: before %+v, after %+v", fields, w, is)
 			}
 		}
@@ -162,7 +162,7 @@ func FuzzStoredState(f *testing.F) {
 			t.Fatalf("Observe with %q: %v", fields, err)
 		}
 		for _, b := range on {
-			if b.Left <= 0 || b.Left > longestWait {
+			if b.Remaining <= 0 || b.Remaining > longestWait {
 				t.Errorf("Observe with %q: block %+v", fields, b)
 			}
 		}
@@ -174,7 +174,7 @@ func FuzzStoredState(f *testing.F) {
 			t.Errorf("Peek after Observe with %q: %s: %+v", fields, wrong, after)
 		}
 		w, ok := after.Find(Client, PerHour)
-		if !ok || w.Left > time.Hour+6*time.Minute && w.Quota != 42 && !slices.ContainsFunc(before.Windows, func(b Window) bool { return b.Left == w.Left }) {
+		if !ok || w.Remaining > time.Hour+6*time.Minute && w.Quota != 42 && !slices.ContainsFunc(before.Windows, func(b Window) bool { return b.Remaining == w.Remaining }) {
 			t.Errorf("the server's word is not heard with %q: %+v", fields, after.Windows)
 		}
 		if entries, err := ledger.Journal(ctx, 1); err != nil || len(entries) > 1 {
@@ -188,7 +188,7 @@ func (s State) at() time.Time {
 	if len(s.Windows) == 0 {
 		return time.Time{}
 	}
-	return s.Windows[0].Resets.Add(-s.Windows[0].Left)
+	return s.Windows[0].Resets.Add(-s.Windows[0].Remaining)
 }
 
 // Whatever is in the journal, reading it ends well.

@@ -20,7 +20,7 @@ type Entry struct {
 	ID       string    `json:"id"`
 	At       time.Time `json:"at"` // when it was admitted, by this host's clock
 	By       string    `json:"by"`
-	Why      string    `json:"why"`
+	Reason   string    `json:"why"`
 	For      string    `json:"for"`
 	Priority string    `json:"priority"`
 
@@ -85,7 +85,7 @@ func decodeJournal(reply []string, at time.Time) ([]Entry, error) {
 		took, _ := strconv.ParseInt(answer["took"], 10, 64)
 		entries = append(entries, Entry{
 			ID: event["id"], At: at.Add(time.Duration(n[0]-now) * time.Millisecond),
-			By: event["by"], Why: event["why"], For: event["for"], Priority: event["priority"],
+			By: event["by"], Reason: event["why"], For: event["for"], Priority: event["priority"],
 			Outcome: answer["outcome"], Status: answer["status"], Header: answer["header"],
 			Took: time.Duration(took) * time.Millisecond,
 		})

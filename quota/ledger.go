@@ -102,9 +102,9 @@ type Attempt struct {
 	// among them always.
 	Scopes []Scope
 
-	// By, Why and For go into the journal, for people: who asks, for what
+	// By, Reason and For go into the journal, for people: who asks, for what
 	// reason, and for which token. They must hold no secret.
-	By, Why, For string
+	By, Reason, For string
 }
 
 // An Admission lets one token request be sent.
@@ -130,7 +130,7 @@ func (l *Ledger) Admit(ctx context.Context, a *Attempt) (Admission, error) {
 	if a.Organization != "" {
 		counted = 2
 	}
-	args := []any{a.ID, a.Priority.String(), dice(), l.enforced, a.By, a.Why, a.For, l.length, counted}
+	args := []any{a.ID, a.Priority.String(), dice(), l.enforced, a.By, a.Reason, a.For, l.length, counted}
 	for _, scope := range a.scopes() {
 		args = append(args, string(scope))
 	}

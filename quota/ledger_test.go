@@ -52,7 +52,7 @@ func bubble(t *testing.T, opts *quota.Options, story func(t *testing.T, b *book)
 
 func (b *book) attempt(p quota.Priority) *quota.Attempt {
 	b.n++
-	return &quota.Attempt{ID: "a" + strconv.Itoa(b.n), Priority: p, By: "r1", Why: "test", For: "t1"}
+	return &quota.Attempt{ID: "a" + strconv.Itoa(b.n), Priority: p, By: "r1", Reason: "test", For: "t1"}
 }
 
 // admit admits an attempt and returns it; nil if it was denied.
@@ -520,7 +520,7 @@ func TestBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		blocks := b.answer(a, quota.Refused, "", quota.Block{Scope: audience, Reason: "audience", Base: time.Minute, Cap: time.Hour})
-		if len(blocks) != 1 || blocks[0].Scope != audience || blocks[0].Left < time.Minute || blocks[0].Left > 66*time.Second {
+		if len(blocks) != 1 || blocks[0].Scope != audience || blocks[0].Remaining < time.Minute || blocks[0].Remaining > 66*time.Second {
 			t.Fatalf("got %+v, want a block of one to 1.1 minutes", blocks)
 		}
 		b.spend(quota.Need, "42/40") // another audience
@@ -532,8 +532,8 @@ func TestBlocks(t *testing.T) {
 		if denied == nil || denied.Scope != audience || denied.Reason != "audience" || denied.Count != 1 || !errors.Is(err, quota.ErrDenied) {
 			t.Fatalf("got %v, want the audience to be blocked", err)
 		}
-		if got := denied.RetryIn; got != blocks[0].Left {
-			t.Errorf("to ask again in %v, want the %v that everybody was told", got, blocks[0].Left)
+		if got := denied.RetryIn; got != blocks[0].Remaining {
+			t.Errorf("to ask again in %v, want the %v that everybody was told", got, blocks[0].Remaining)
 		}
 
 		// It doubles with each refusal in a row, and a success ends it.
@@ -543,12 +543,12 @@ func TestBlocks(t *testing.T) {
 				t.Fatal(err)
 			}
 			blocks = b.answer(again, quota.Refused, "", quota.Block{Scope: audience, Reason: "audience", Base: time.Minute, Cap: time.Hour})
-			if len(blocks) != 1 || blocks[0].Left < want || blocks[0].Left > want+want/10 || blocks[0].Count != n+2 {
+			if len(blocks) != 1 || blocks[0].Remaining < want || blocks[0].Remaining > want+want/10 || blocks[0].Count != n+2 {
 				t.Fatalf("refusal %d: got %+v, want %v", n+2, blocks, want)
 			}
 			again = b.attempt(quota.Need)
 			again.Scopes = []quota.Scope{audience}
-			denied.RetryIn = blocks[0].Left
+			denied.RetryIn = blocks[0].Remaining
 		}
 		time.Sleep(denied.RetryIn)
 		if _, err := b.Admit(t.Context(), again); err != nil {
@@ -589,7 +589,7 @@ func TestBlockOutlivesAnOlderSuccess(t *testing.T) {
 		}
 		// And it never moves earlier.
 		next := b.attempt(quota.Need)
-		if blocks := b.answer(next, quota.Refused, "", quota.Block{Scope: quota.Client, Reason: "rate", Wait: time.Second}); len(blocks) != 1 || blocks[0].Left < 50*time.Second {
+		if blocks := b.answer(next, quota.Refused, "", quota.Block{Scope: quota.Client, Reason: "rate", Wait: time.Second}); len(blocks) != 1 || blocks[0].Remaining < 50*time.Second {
 			t.Errorf("got %+v, want the longer block to stand", blocks)
 		}
 	})
@@ -806,7 +806,7 @@ func TestJournal(t *testing.T) {
 		}
 		a, _ := b.admit(quota.Forced)
 		a2 := b.attempt(quota.Need)
-		a2.By, a2.Why, a2.For = "r2", "cold start", "t2"
+		a2.By, a2.Reason, a2.For = "r2", "cold start", "t2"
 		if _, err := b.Admit(t.Context(), a2); err != nil {
 			t.Fatal(err)
 		}
@@ -821,7 +821,7 @@ func TestJournal(t *testing.T) {
 			t.Fatalf("got %d entries, want 3: %+v", len(entries), entries)
 		}
 		newest := entries[0]
-		if newest.By != "r2" || newest.Why != "cold start" || newest.For != "t2" || newest.Outcome != "refused" ||
+		if newest.By != "r2" || newest.Reason != "cold start" || newest.For != "t2" || newest.Outcome != "refused" ||
 			newest.Status != "429 too_many_requests" || newest.Took != 120*time.Millisecond || !strings.Contains(newest.Header, "r=0") {
 			t.Errorf("newest entry: got %+v", newest)
 		}

@@ -39,8 +39,8 @@ type Window struct {
 
 	// Resets is when the window ends by this host's clock, Left how long that
 	// is. A window that is over is shown as the next one, not confirmed.
-	Resets time.Time     `json:"resets"`
-	Left   time.Duration `json:"left"`
+	Resets    time.Time     `json:"resets"`
+	Remaining time.Duration `json:"left"`
 
 	// Confirmed is true if a header of this very window was seen.
 	Confirmed bool `json:"confirmed"`
@@ -136,8 +136,8 @@ func decodeWindow(name, value string, now int64, at time.Time) (Window, bool) {
 		end += (ago + 1) * length
 		w.Server, w.Own, w.Used, w.Forced, w.Confirmed = 0, 0, 0, 0, false
 	}
-	w.Left = time.Duration(end-now) * time.Millisecond
-	w.Resets = at.Add(w.Left)
+	w.Remaining = time.Duration(end-now) * time.Millisecond
+	w.Resets = at.Add(w.Remaining)
 	return w, true
 }
 
@@ -167,7 +167,7 @@ func decodeObserve(reply []string, err error) ([]Blocked, error) {
 		}
 		blocks = append(blocks, Blocked{
 			Scope: Scope(reply[i]), Reason: Reason(reply[i+1]),
-			Left: time.Duration(n[1]-n[0]) * time.Millisecond, Count: int(n[2]),
+			Remaining: time.Duration(n[1]-n[0]) * time.Millisecond, Count: int(n[2]),
 		})
 	}
 	return blocks, nil

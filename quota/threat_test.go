@@ -27,7 +27,7 @@ func endlessWindow(t *testing.T) {
 		b.m.HSet("{c}:quota", "w:client:per_hour", fmt.Sprintf("%d %d 0 0 0 0 0 %d 1", end, end, end),
 			"m:client", fmt.Sprintf("enforced %d", time.Now().Add(time.Hour).UnixMilli()))
 		b.spend(quota.Early, "42/41")
-		if w := b.window(); w.Quota != 42 || w.Left > time.Hour || !w.Confirmed {
+		if w := b.window(); w.Quota != 42 || w.Remaining > time.Hour || !w.Confirmed {
 			t.Errorf("got %+v, want what the server says", w)
 		}
 	})

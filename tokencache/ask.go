@@ -23,7 +23,7 @@ func (s *Source) attempt(priority quota.Priority, why string) *quota.Attempt {
 	return &quota.Attempt{
 		ID: uuid.NewString(), Priority: priority, Organization: s.cred.Organization,
 		Scopes: []quota.Scope{quota.Tenant, s.scopes.audience, s.scopes.credentials},
-		By:     c.cache.locker.ID(), Why: why, For: s.id,
+		By:     c.cache.locker.ID(), Reason: why, For: s.id,
 	}
 }
 
@@ -43,16 +43,16 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 
 	limits, _ := quota.ClientLimits(r.answer.header)
 	info := RequestedInfo{
-		Client: c.label, Audience: s.cred.Audience, Why: attempt.Why, Priority: attempt.Priority, Direct: direct,
-		Took: r.answer.took, Status: r.answer.status, Limits: limits, Life: r.verdict.grant.life,
+		Client: c.label, Audience: s.cred.Audience, Reason: attempt.Reason, Priority: attempt.Priority, RedisDown: direct,
+		Took: r.answer.took, Status: r.answer.status, Limits: limits, Lifetime: r.verdict.grant.life,
 	}
 	if r.verdict.class == "" {
-		c.log(slog.LevelInfo, "got a token", slog.String("why", attempt.Why), slog.Duration("took", r.answer.took),
+		c.log(slog.LevelInfo, "got a token", slog.String("why", attempt.Reason), slog.Duration("took", r.answer.took),
 			slog.Duration("life", r.verdict.grant.life), slog.String("quota", limits.String()))
 	} else {
 		info.Err = newRequestError(r.answer, r.verdict, time.Time{})
 	}
-	tell(c.cache, c.cache.opts.Trace.Requested, info)
+	tell(c.cache, c.cache.opts.Hooks.Requested, info)
 	return r
 }
 

@@ -29,13 +29,13 @@ func TestOptions(t *testing.T) {
 	}{
 		{"nil", nil, ""},
 		{"zero", &Options{}, ""},
-		{"all", &Options{Prefix: "p", Replica: "r", RenewBefore: time.Hour, RequestTimeout: time.Second, RedisTimeout: time.Second, MaxWait: time.Second, SealKeys: [][]byte{make([]byte, 32)}, Direct: &Direct{}, Listen: true}, ""},
+		{"all", &Options{Prefix: "p", Replica: "r", RenewBefore: time.Hour, RequestTimeout: time.Second, RedisTimeout: time.Second, MaxWait: time.Second, EncryptionKeys: [][]byte{make([]byte, 32)}, RedisDownBudget: &RedisDownBudget{}, Subscribe: true}, ""},
 		{"a negative duration", &Options{RenewBefore: -1}, "RenewBefore"},
 		{"another", &Options{MaxWait: -1}, "MaxWait"},
 		{"a request without time", &Options{RequestTimeout: time.Millisecond}, "RequestTimeout"},
 		{"braces in the prefix", &Options{Prefix: "a{b}"}, "Prefix"},
-		{"a short key", &Options{SealKeys: [][]byte{make([]byte, 32), []byte("canary")}}, "SealKeys[1]"},
-		{"a negative budget", &Options{Direct: &Direct{Requests: -1}}, "Direct"},
+		{"a short key", &Options{EncryptionKeys: [][]byte{make([]byte, 32), []byte("canary")}}, "EncryptionKeys[1]"},
+		{"a negative budget", &Options{RedisDownBudget: &RedisDownBudget{Requests: -1}}, "RedisDownBudget"},
 	} {
 		cache, err := New(rdb, row.opts)
 		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "canary")) {
@@ -54,7 +54,7 @@ func TestOptions(t *testing.T) {
 // each replica, and a few commands more by the renewer.
 func TestRedisCommandsPerLife(t *testing.T) {
 	for _, listen := range []bool{false, true} {
-		story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: time.Second}, Options{Listen: listen}, func(f *fleet) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: time.Second}, Options{Subscribe: listen}, func(f *fleet) {
 			lives := size(20, 10)
 			f.together(f.start(50))
 			synctest.Wait()
@@ -87,11 +87,11 @@ func TestStatus(t *testing.T) {
 			f.t.Fatal(err)
 		}
 		fleet := status.Fleet
-		if fleet == nil || fleet.By != a.cache.locker.ID() || fleet.Life != 10*time.Hour || (fleet.Age-time.Hour).Abs() > time.Second || fleet.Issued.Sub(fleet.Expires.Add(-10*time.Hour)).Abs() > time.Second {
+		if fleet == nil || fleet.By != a.cache.locker.ID() || fleet.Lifetime != 10*time.Hour || (fleet.Age-time.Hour).Abs() > time.Second || fleet.Issued.Sub(fleet.Expires.Add(-10*time.Hour)).Abs() > time.Second {
 			f.t.Errorf("the fleet's token: got %+v", fleet)
 		}
-		if got := time.Until(fleet.Expires); (got - fleet.Left).Abs() > time.Millisecond {
-			f.t.Errorf("it expires in %v and has %v left", got, fleet.Left)
+		if got := time.Until(fleet.Expires); (got - fleet.Remaining).Abs() > time.Millisecond {
+			f.t.Errorf("it expires in %v and has %v left", got, fleet.Remaining)
 		}
 		if got := fleet.Expires.Sub(fleet.RenewFrom); got != time.Hour {
 			f.t.Errorf("its window is %v, want an hour", got)
@@ -103,7 +103,7 @@ func TestStatus(t *testing.T) {
 		if !ok || w.Used != 1 || w.Quota != 100 || w.Server != 1 || w.Own != 1 {
 			f.t.Errorf("the day's quota: got %+v", w)
 		}
-		if len(status.Journal) != 1 || status.Journal[0].Why != "cold" || status.Journal[0].Outcome != "issued" || status.Journal[0].By != fleet.By || status.Journal[0].For != status.Token {
+		if len(status.Journal) != 1 || status.Journal[0].Reason != "cold" || status.Journal[0].Outcome != "issued" || status.Journal[0].By != fleet.By || status.Journal[0].For != status.TokenID {
 			f.t.Errorf("the journal: got %+v", status.Journal)
 		}
 
@@ -111,7 +111,7 @@ func TestStatus(t *testing.T) {
 		go func() { _ = a.source.Rotate(f.t.Context()) }()
 		time.Sleep(time.Second)
 		status, err = b.source.Status(f.t.Context())
-		if err != nil || status.Lease == nil || status.Lease.Holder != a.cache.locker.ID() || status.Lease.Left <= 0 {
+		if err != nil || status.Lease == nil || status.Lease.Holder != a.cache.locker.ID() || status.Lease.Remaining <= 0 {
 			f.t.Errorf("while a renews: got %+v, %v", status.Lease, err)
 		}
 		time.Sleep(5 * time.Second)
@@ -134,7 +134,7 @@ func TestJournalTellsAll(t *testing.T) {
 		f.serve(9*time.Hour+time.Minute, time.Hour) // early
 		_ = r.source.Rotate(f.t.Context())          // rotated
 		tok, _ := r.source.Token(f.t.Context())
-		_ = r.source.Reject(f.t.Context(), tok) // rejected
+		_ = r.source.Invalidate(f.t.Context(), tok) // rejected
 		f.serve(9*time.Hour-time.Minute, time.Hour)
 		f.tenant.Inject(-1, auth0test.Status(503))
 		f.serve(47*time.Minute, 30*time.Second) // early, and then expiring
@@ -149,7 +149,7 @@ func TestJournalTellsAll(t *testing.T) {
 		why := make(map[string]bool)
 		for i, e := range entries {
 			row := requests[len(requests)-1-i]
-			why[e.Why] = true
+			why[e.Reason] = true
 			if e.At.Sub(row.Arrived).Abs() > time.Second || e.By != r.cache.locker.ID() {
 				f.t.Errorf("entry %+v does not belong to request %v", e, row)
 			}
@@ -234,13 +234,13 @@ func TestTrace(t *testing.T) {
 		defer mu.Unlock()
 		events = append(events, fmt.Sprintf(format, args...))
 	}
-	opts := Options{EnforcedQuota: true, Trace: &Trace{
-		Requested: func(i RequestedInfo) { note("requested %s %s %d %v", i.Why, i.Priority, i.Status, i.Err == nil) },
+	opts := Options{EnforcedQuota: true, Hooks: &Hooks{
+		Requested: func(i RequestedInfo) { note("requested %s %s %d %v", i.Reason, i.Priority, i.Status, i.Err == nil) },
 		Adopted: func(i AdoptedInfo) {
-			note("adopted %v %v ago %v", i.Requested, time.Since(i.Issued).Round(time.Second), i.Left.Round(time.Hour))
+			note("adopted %v %v ago %v", i.Requested, time.Since(i.Issued).Round(time.Second), i.Remaining.Round(time.Hour))
 		},
 		Denied: func(i DeniedInfo) { note("denied %s", i.Err.Reason) },
-		Redis:  func(err error) { note("redis %v", err == nil) },
+		Redis:  func(i RedisInfo) { note("redis %v", i.Err == nil) },
 	}}
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 1}, opts, func(f *fleet) {
 		r := f.start(1)[0]

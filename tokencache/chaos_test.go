@@ -227,7 +227,7 @@ var mishaps = []mishap{
 	{"the API refuses the token", 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			if h := m.source.held.Load(); h != nil {
-				go func() { _ = m.source.Reject(tr.ctx, h.token) }()
+				go func() { _ = m.source.Invalidate(tr.ctx, h.token) }()
 			}
 		}
 		return nil

@@ -27,7 +27,7 @@ type client struct {
 	mu        sync.Mutex
 	sources   []*Source
 	flying    bool
-	following bool // Options.Listen is at work
+	following bool // Options.Subscribe is at work
 	blocks    map[quota.Scope]block
 	accounts  []account // of requests that Redis could not be told of yet
 	outage    outage
@@ -61,7 +61,7 @@ func (c *client) wake() {
 		return
 	}
 	c.flying = c.cache.spawn(c.fly)
-	if c.flying && c.cache.opts.Listen && !c.following {
+	if c.flying && c.cache.opts.Subscribe && !c.following {
 		c.following = c.cache.spawn(c.follow)
 	}
 }
@@ -112,7 +112,7 @@ func (c *client) learn(blocked []quota.Blocked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range blocked {
-		c.keep(quota.DeniedError{Scope: b.Scope, Reason: b.Reason, Count: b.Count, RetryIn: b.Left})
+		c.keep(quota.DeniedError{Scope: b.Scope, Reason: b.Reason, Count: b.Count, RetryIn: b.Remaining})
 	}
 }
 

@@ -75,7 +75,7 @@ func TestSleepDuringRequest(t *testing.T) {
 // A token is asked for past Redis; then the machine sleeps; then Redis is back.
 func TestSleepAfterDirect(t *testing.T) {
 	t.Parallel()
-	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Direct: &Direct{Spread: time.Second}}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{RedisDownBudget: &RedisDownBudget{Spread: time.Second}}, func(f *fleet) {
 		r := f.start(1)[0]
 		var slept atomic.Int64
 		r.cache.wall = func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }

@@ -56,7 +56,7 @@ func (c *deafConn) Read(p []byte) (int, error) {
 // them so. They have the new one before the old one ends all the same.
 func TestDeafSubscription(t *testing.T) {
 	t.Parallel()
-	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: true}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Subscribe: true}, func(f *fleet) {
 		var deaf atomic.Bool
 		for _, r := range f.start(10) {
 			r.rdb.AddHook(deafHook{commandHook(pass), &deaf})

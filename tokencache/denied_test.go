@@ -97,7 +97,7 @@ func TestSpentForcedBudgetIsToldToAll(t *testing.T) {
 						f.t.Error(err)
 						return
 					}
-					if err := r.source.Reject(f.t.Context(), tok); errors.Is(err, quota.ErrDenied) {
+					if err := r.source.Invalidate(f.t.Context(), tok); errors.Is(err, quota.ErrDenied) {
 						mu.Lock()
 						denied++
 						mu.Unlock()
@@ -197,7 +197,7 @@ func TestDeniedReplicaSeesTheFleetsToken(t *testing.T) {
 		},
 		"for damage": func(f *fleet, a *replica) {
 			tok, _ := a.source.Token(f.t.Context())
-			if err := a.source.Reject(f.t.Context(), tok); err != nil { // all that may be forced
+			if err := a.source.Invalidate(f.t.Context(), tok); err != nil { // all that may be forced
 				f.t.Fatal(err)
 			}
 			synctest.Wait() // until the fleet has the new one

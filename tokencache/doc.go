@@ -39,7 +39,7 @@
 //
 // It does not promise a token while Redis is away and none is in memory. It
 // refuses then, at once, since every replica for itself is what spends a quota;
-// [Options].Direct allows each a small budget.
+// [Options].RedisDownBudget allows each a small budget.
 //
 // It cannot revoke. A token that was rotated away stays valid at the API until it
 // expires, and a replica that is partitioned from Redis goes on using it.
@@ -87,7 +87,7 @@
 // before the token expires.
 //
 // A replica listens to news only while a caller waits, or always with
-// [Options].Listen. News is a hint; the timers are the guarantee. It listens
+// [Options].Subscribe. News is a hint; the timers are the guarantee. It listens
 // before it tries for the lease, and looks again after it began to listen, so
 // nothing falls in between.
 //
@@ -117,7 +117,7 @@
 // however often (commit.lua). That merge is commutative, associative and
 // idempotent, so nothing depends on the lease being intact; and a token that
 // expires before the one it replaces, as when a provider shortens their lives,
-// still replaces it. A forced renewal, by [Source.Reject] or [Source.Rotate], is
+// still replaces it. A forced renewal, by [Source.Invalidate] or [Source.Rotate], is
 // a floor: no record that was issued before it is adopted any more.
 //
 // Every script is safe to repeat, as Redis clients do when a reply is lost.
@@ -144,7 +144,7 @@
 // # Sealing
 //
 // Tokens are sealed with AES-256-GCM and bound to their key, issue and expiry.
-// The key is derived from the client secret, or given by [Options].SealKeys. With a
+// The key is derived from the client secret, or given by [Options].EncryptionKeys. With a
 // derived key the record's name depends on the key: while a new secret rolls
 // out, the fleet has two tokens, and nobody fights. With given keys the token is
 // shared across secrets.

@@ -20,20 +20,20 @@ var (
 	// ErrRedis is what every [*RedisError] is.
 	ErrRedis = errors.New("redis")
 
-	// ErrSealKey means that the fleet's token is sealed with a key that this
+	// ErrEncryptionKey means that the fleet's token is sealed with a key that this
 	// replica does not have. No token request is made for it: that would be a
 	// request for each replica with a wrong key.
-	ErrSealKey = errors.New("the fleet's token is sealed with a key that this replica does not have: give all replicas the same Options.SealKeys")
+	ErrEncryptionKey = errors.New("the fleet's token is sealed with a key that this replica does not have: give all replicas the same Options.EncryptionKeys")
 
 	// ErrClosed means that the Cache was closed.
 	ErrClosed = errors.New("the cache is closed")
 )
 
 // An Error says why a call of a Source failed. What went wrong is in Err: a
-// [*quota.DeniedError], a [*RequestError], a [*RedisError], [ErrSealKey],
+// [*quota.DeniedError], a [*RequestError], a [*RedisError], [ErrEncryptionKey],
 // [ErrClosed], or the error of the caller's context.
 type Error struct {
-	// Op is what was called: "token", "reject" or "rotate".
+	// Op is what was called: "token", "invalidate" or "rotate".
 	Op string
 
 	// Client and Audience tell which token it is about. Client is the end of

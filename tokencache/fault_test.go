@@ -485,7 +485,7 @@ var faults = []fault{
 // start, and may ask past it.
 func partitioned(n int) func(t *testing.T) {
 	return func(t *testing.T) {
-		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Direct: &Direct{Requests: 1}}, func(f *fleet) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{RedisDownBudget: &RedisDownBudget{Requests: 1}}, func(f *fleet) {
 			f.start(10)
 			for _, r := range f.replicas[:n] {
 				r.net.cut()

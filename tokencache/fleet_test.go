@@ -136,7 +136,7 @@ func (f *fleet) journal() string {
 	var b strings.Builder
 	for _, e := range entries {
 		fmt.Fprintf(&b, "%s  by %s for %s: %s (%s), %s %s after %v, %s\n", e.At.UTC().Format("2006-01-02 15:04:05.000"),
-			e.By, e.For, e.Why, e.Priority, e.Outcome, e.Status, e.Took, e.Header)
+			e.By, e.For, e.Reason, e.Priority, e.Outcome, e.Status, e.Took, e.Header)
 	}
 	return b.String()
 }

@@ -114,16 +114,16 @@ func TestRejectComparesTheToken(t *testing.T) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		if err := r.source.Reject(f.t.Context(), old); err != nil {
+		if err := r.source.Invalidate(f.t.Context(), old); err != nil {
 			f.t.Fatal(err)
 		}
 		f.want(2)
 		for range 10 {
-			if err := r.source.Reject(f.t.Context(), old); err != nil {
+			if err := r.source.Invalidate(f.t.Context(), old); err != nil {
 				f.t.Error(err)
 			}
 		}
-		if err := r.source.Reject(f.t.Context(), nil); err != nil {
+		if err := r.source.Invalidate(f.t.Context(), nil); err != nil {
 			f.t.Error(err)
 		}
 		f.want(2)
@@ -132,12 +132,12 @@ func TestRejectComparesTheToken(t *testing.T) {
 		}
 		for range 3 {
 			tok, _ := r.source.Token(f.t.Context())
-			if err := r.source.Reject(f.t.Context(), tok); err != nil {
+			if err := r.source.Invalidate(f.t.Context(), tok); err != nil {
 				f.t.Error(err)
 			}
 		}
 		tok, _ := r.source.Token(f.t.Context())
-		err = r.source.Reject(f.t.Context(), tok)
+		err = r.source.Invalidate(f.t.Context(), tok)
 		failed, ok := errors.AsType[*Error](err)
 		if !ok || !errors.Is(err, quota.ErrDenied) || errors.Is(err, ErrNoToken) || failed.ValidUntil.IsZero() {
 			f.t.Errorf("beyond the budget: got %v, want a denial that names until when the token is valid", err)
@@ -151,7 +151,7 @@ func TestRejectComparesTheToken(t *testing.T) {
 
 func TestRotate(t *testing.T) {
 	for _, listen := range []bool{false, true} {
-		story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{Listen: listen}, func(f *fleet) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 100 * time.Millisecond}, Options{Subscribe: listen}, func(f *fleet) {
 			f.together(f.start(20))
 			old := f.token(f.replicas[0])
 			time.Sleep(time.Hour)
@@ -198,7 +198,7 @@ func TestRotatedTokenDoesNotComeBack(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return s.Reject(ctx, tok)
+			return s.Invalidate(ctx, tok)
 		})
 	})
 }
@@ -390,7 +390,7 @@ func TestRejectWhileTheTokenExpires(t *testing.T) {
 				fails(f)
 				ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Minute)
 				defer cancel()
-				if err := r.source.Reject(ctx, old); err == nil {
+				if err := r.source.Invalidate(ctx, old); err == nil {
 					f.t.Error("got no error, and there is no other token")
 				}
 				if n := commands.Load(); n > 2000 {

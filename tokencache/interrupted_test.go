@@ -152,7 +152,7 @@ func TestRotateWhenRedisBlinks(t *testing.T) {
 // It stays away for as long as that lasts, and is not asked without a pause.
 func TestRedisIsReadOnly(t *testing.T) {
 	var changes atomic.Int64
-	opts := Options{Trace: &Trace{Redis: func(error) { changes.Add(1) }}}
+	opts := Options{Hooks: &Hooks{Redis: func(RedisInfo) { changes.Add(1) }}}
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, opts, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
@@ -220,7 +220,7 @@ func TestReplyOfAdmitIsLost(t *testing.T) {
 // A subscription breaks as soon as it stands.
 func TestSubscriptionsBreakAtOnce(t *testing.T) {
 	t.Parallel()
-	story(t, nil, Options{Listen: true}, func(f *fleet) {
+	story(t, nil, Options{Subscribe: true}, func(f *fleet) {
 		r := f.start(1)[0]
 		var dials atomic.Int64
 		r.rdb.AddHook(dialHook(func() {

@@ -385,7 +385,7 @@ func (f *fleet) secretsAnd(tokens []string) []canary.Secret {
 	if len(f.secret) >= 8 { // some stories have one that anybody could write by chance
 		secrets = append(secrets, canary.Of("client secret", f.secret))
 	}
-	for _, key := range f.opts.SealKeys {
+	for _, key := range f.opts.EncryptionKeys {
 		secrets = append(secrets, canary.Of("sealing key", string(key)))
 	}
 	for i, token := range tokens {

@@ -19,7 +19,7 @@ func TestTokenFromPastRedisDoesNotOutliveARotation(t *testing.T) {
 		shorter bool
 	}{{"lives become shorter", true}, {"Redis evicts the record", false}} {
 		t.Run(row.name, func(t *testing.T) {
-			opts := Options{Direct: &Direct{Requests: 1, Spread: time.Second}}
+			opts := Options{RedisDownBudget: &RedisDownBudget{Requests: 1, Spread: time.Second}}
 			story(t, &auth0test.Config{TTL: 10 * time.Hour}, opts, func(f *fleet) {
 				replicas := f.start(2)
 				operator, lone := replicas[0], replicas[1]
@@ -104,7 +104,7 @@ func TestRotationByARenewalLasts(t *testing.T) {
 // The lease is lost, and the answer of the one who had it comes after a rotation.
 func TestLateAnswerDoesNotOutrankARotation(t *testing.T) {
 	t.Parallel()
-	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 10 * time.Millisecond}, Options{Listen: true}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 10 * time.Millisecond}, Options{Subscribe: true}, func(f *fleet) {
 		replicas := f.start(2)
 		slow, operator := replicas[0], replicas[1]
 		f.tenant.Inject(1, auth0test.Slow(6*time.Second))
@@ -125,7 +125,7 @@ func TestLateAnswerDoesNotOutrankARotation(t *testing.T) {
 
 // Redis is back, and there is news, before an answer from past Redis comes.
 func TestLateAnswerFromPastRedis(t *testing.T) {
-	opts := Options{Listen: true, Direct: &Direct{Requests: 1, Spread: time.Millisecond}}
+	opts := Options{Subscribe: true, RedisDownBudget: &RedisDownBudget{Requests: 1, Spread: time.Millisecond}}
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 10 * time.Millisecond}, opts, func(f *fleet) {
 		replicas := f.start(2)
 		lone, other := replicas[0], replicas[1]

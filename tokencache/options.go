@@ -55,7 +55,7 @@ type Options struct {
 	// the moment. Zero means DefaultMaxWait.
 	MaxWait time.Duration
 
-	// SealKeys are the keys that the tokens in Redis are sealed with, 32 random
+	// EncryptionKeys are the keys that the tokens in Redis are sealed with, 32 random
 	// bytes each. The first seals, all of them open, so that keys can be
 	// rotated: add the new one at the end everywhere, then move it to the front
 	// everywhere, then remove the old one, but not before the tokens that it has
@@ -63,7 +63,7 @@ type Options struct {
 	// a new secret comes with a new record, and whoever may ask for a token may
 	// read the one that is there. A secret that can be guessed can be guessed
 	// from a copy of Redis: give keys if yours may be.
-	SealKeys [][]byte
+	EncryptionKeys [][]byte
 
 	// RootCAs are the certificate authorities that are trusted for token
 	// requests. Nil means those of the host. Not used if Transport is given.
@@ -83,30 +83,30 @@ type Options struct {
 	// request a week if the quota is spent; see quota.Options.
 	EnforcedQuota bool
 
-	// Direct lets a replica without a valid token ask the token endpoint itself
+	// RedisDownBudget lets a replica without a valid token ask the token endpoint itself
 	// while Redis is away. Nil means that it does not: then Token fails at once.
 	// It risks that every replica of the fleet asks, each within its budget.
-	Direct *Direct
+	RedisDownBudget *RedisDownBudget
 
-	// Listen keeps one connection per client open for news, so that a renewal
+	// Subscribe keeps one connection per client open for news, so that a renewal
 	// or rotation by another replica arrives at once, also while nobody waits.
 	// It costs Redis a connection per replica, and no command but the look that
 	// follows the news, which there would be anyway. Zero means that a replica
 	// looks when renewal is due or the API refuses the token, and listens only
 	// while a caller waits.
-	Listen bool
+	Subscribe bool
 
 	// Logger is told when something changes, and never of a token or a secret.
 	// Nil means silence.
 	Logger *slog.Logger
 
-	// Trace is told what happens. Nil means nobody is.
-	Trace *Trace
+	// Hooks is told what happens. Nil means nobody is.
+	Hooks *Hooks
 }
 
 // String returns what tells two caches apart, without the sealing keys.
 func (o Options) String() string {
-	return fmt.Sprintf("options of replica %q with prefix %q and %d sealing keys", o.Replica, cmp.Or(o.Prefix, DefaultPrefix), len(o.SealKeys))
+	return fmt.Sprintf("options of replica %q with prefix %q and %d sealing keys", o.Replica, cmp.Or(o.Prefix, DefaultPrefix), len(o.EncryptionKeys))
 }
 
 // Format prints String, whatever the verb.
@@ -121,8 +121,8 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 // MarshalText returns String. It is what encoding/json and others write.
 func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Direct is the budget for token requests past Redis.
-type Direct struct {
+// RedisDownBudget is the budget for token requests past Redis.
+type RedisDownBudget struct {
 	// Requests is how many of them one replica may send in an hour for each OAuth
 	// client. Zero means one.
 	Requests int
@@ -165,33 +165,33 @@ func (o *Options) complete() (Options, seal.Ring, error) {
 	if strings.ContainsAny(out.Prefix, "{} \n") {
 		complain("Prefix", "is %q: leave out braces and blanks, which would break the names of keys", out.Prefix)
 	}
-	if out.Direct != nil {
-		direct := *out.Direct
+	if out.RedisDownBudget != nil {
+		direct := *out.RedisDownBudget
 		if direct.Requests < 0 || direct.Spread < 0 {
-			complain("Direct", "has a negative field: zero means the default")
+			complain("RedisDownBudget", "has a negative field: zero means the default")
 		}
 		direct.Requests = cmp.Or(direct.Requests, 1)
 		direct.Spread = cmp.Or(direct.Spread, 10*time.Second)
-		out.Direct = &direct
+		out.RedisDownBudget = &direct
 	}
 	var ring seal.Ring
-	for i, secret := range out.SealKeys {
+	for i, secret := range out.EncryptionKeys {
 		key, err := seal.New(secret)
 		if err != nil {
-			complain(fmt.Sprintf("SealKeys[%d]", i), "is no key: %v: make one with: openssl rand 32", err)
+			complain(fmt.Sprintf("EncryptionKeys[%d]", i), "is no key: %v: make one with: openssl rand 32", err)
 			continue
 		}
 		ring = append(ring, key)
 	}
-	out.SealKeys = nil // not needed any more, so not kept
+	out.EncryptionKeys = nil // not needed any more, so not kept
 	if out.Transport == nil {
 		out.Transport = endpointTransport(out.RootCAs)
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
-	if out.Trace == nil {
-		out.Trace = &Trace{}
+	if out.Hooks == nil {
+		out.Hooks = &Hooks{}
 	}
 	return out, ring, errors.Join(errs...)
 }

@@ -34,7 +34,7 @@ const maxAccounts = 64
 
 // away deals with a batch of sources that need Redis while it does not answer. A
 // valid token is served on, and Redis is asked again after a while, at random.
-// Without one, callers are refused at once, unless Options.Direct lets this
+// Without one, callers are refused at once, unless Options.RedisDownBudget lets this
 // replica ask past Redis. What no error of Redis does is to look like a held
 // lease, or like a fleet without a token.
 func (c *client) away(ctx context.Context, batch []*Source, err error) {
@@ -45,14 +45,14 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 	c.outage.failures++
 	n := c.outage.failures
 	c.crowd(time.Now())
-	if n == 1 && c.cache.opts.Direct != nil {
-		c.outage.from = time.Now().Add(rand.N(c.cache.opts.Direct.Spread))
+	if n == 1 && c.cache.opts.RedisDownBudget != nil {
+		c.outage.from = time.Now().Add(rand.N(c.cache.opts.RedisDownBudget.Spread))
 	}
 	c.mu.Unlock()
 	c.cache.lookAround(ctx) // the lease is not asked for by call
 	if n == 1 {
 		c.log(slog.LevelWarn, "Redis is away", slog.Any("error", err))
-		tell(c.cache, c.cache.opts.Trace.Redis, err)
+		tell(c.cache, c.cache.opts.Hooks.Redis, RedisInfo{Client: c.label, Err: err, Failures: n})
 	}
 	luck := rand.Float64()
 	for _, s := range batch {
@@ -66,7 +66,7 @@ func (c *client) away(ctx context.Context, batch []*Source, err error) {
 			// tries but once before the end may try in vain.
 			left := h.plan.expire - h.age(c.cache.wall())
 			s.endure(err, backoff(n, time.Second, min(20*time.Second, max(left/4, 100*time.Millisecond)), luck))
-		case waits && c.cache.opts.Direct != nil:
+		case waits && c.cache.opts.RedisDownBudget != nil:
 			c.direct(ctx, s, err)
 		default:
 			s.endure(err, backoff(n, 100*time.Millisecond, time.Second, luck))
@@ -83,7 +83,7 @@ func (c *client) back() {
 	c.mu.Unlock()
 	if failures > 0 {
 		c.log(slog.LevelInfo, "Redis is back", slog.Int("failures", failures))
-		tell(c.cache, c.cache.opts.Trace.Redis, error(nil))
+		tell(c.cache, c.cache.opts.Hooks.Redis, RedisInfo{Client: c.label, Failures: failures})
 	}
 }
 
@@ -147,7 +147,7 @@ func (c *client) direct(ctx context.Context, s *Source, away error) {
 		s.deny(denied)
 		return
 	}
-	budget := c.cache.opts.Direct
+	budget := c.cache.opts.RedisDownBudget
 	now := time.Now()
 	c.mu.Lock()
 	o := &c.outage

@@ -235,7 +235,7 @@ func TestMovedSlot(t *testing.T) {
 // By explicit option, a replica asks past Redis, within its budget. What it
 // learns goes to Redis when it is back.
 func TestDirect(t *testing.T) {
-	opts := Options{Direct: &Direct{Requests: 1, Spread: 10 * time.Second}}
+	opts := Options{RedisDownBudget: &RedisDownBudget{Requests: 1, Spread: 10 * time.Second}}
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, opts, func(f *fleet) {
 		replicas := f.start(10)
 		for _, r := range replicas {
@@ -261,8 +261,8 @@ func TestDirect(t *testing.T) {
 		if err != nil || status.Fleet == nil {
 			f.t.Fatalf("when Redis is back: got %+v, %v, want the fleet to have a token", status, err)
 		}
-		if status.Fleet.Left < 8*time.Hour || status.Fleet.Left > 9*time.Hour {
-			f.t.Errorf("the fleet's token has %v left, want a little less than nine hours", status.Fleet.Left)
+		if status.Fleet.Remaining < 8*time.Hour || status.Fleet.Remaining > 9*time.Hour {
+			f.t.Errorf("the fleet's token has %v left, want a little less than nine hours", status.Fleet.Remaining)
 		}
 		if w, _ := status.Quota.Find(quota.Client, quota.PerDay); w.Used < 10 {
 			f.t.Errorf("the ledger has %d used, want the ten that were asked for meanwhile", w.Used)
@@ -276,7 +276,7 @@ func TestDirect(t *testing.T) {
 }
 
 func TestDirectBudget(t *testing.T) {
-	opts := Options{Direct: &Direct{Requests: 2, Spread: time.Second}}
+	opts := Options{RedisDownBudget: &RedisDownBudget{Requests: 2, Spread: time.Second}}
 	story(t, nil, opts, func(f *fleet) {
 		r := f.start(1)[0]
 		r.net.cut()
@@ -313,7 +313,7 @@ func TestLongOutageCostsWhatWasAgreedTo(t *testing.T) {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
 			opts := Options{}
 			if budget > 0 {
-				opts.Direct = &Direct{Requests: budget, Spread: 10 * time.Second}
+				opts.RedisDownBudget = &RedisDownBudget{Requests: budget, Spread: 10 * time.Second}
 			}
 			story(t, &auth0test.Config{TTL: 10 * time.Minute}, opts, func(f *fleet) {
 				for _, r := range f.start(4) {
@@ -338,14 +338,14 @@ func TestLongOutageCostsWhatWasAgreedTo(t *testing.T) {
 // A replica with the wrong key says so loudly, and makes no token request.
 func TestWrongSealKey(t *testing.T) {
 	keyOf := func(b byte) []byte { return []byte(strings.Repeat(string(b), 32)) }
-	story(t, nil, Options{SealKeys: [][]byte{keyOf('a')}}, func(f *fleet) {
+	story(t, nil, Options{EncryptionKeys: [][]byte{keyOf('a')}}, func(f *fleet) {
 		f.together(f.start(2))
 		synctest.Wait()
-		f.opts.SealKeys = [][]byte{keyOf('b')}
+		f.opts.EncryptionKeys = [][]byte{keyOf('b')}
 		odd := f.start(1)[0]
 		for range 5 {
 			_, err := odd.source.Token(f.t.Context())
-			if !errors.Is(err, ErrSealKey) || !errors.Is(err, ErrNoToken) {
+			if !errors.Is(err, ErrEncryptionKey) || !errors.Is(err, ErrNoToken) {
 				f.t.Errorf("got %v, want ErrSealKey", err)
 			}
 			time.Sleep(10 * time.Minute)
@@ -353,9 +353,9 @@ func TestWrongSealKey(t *testing.T) {
 		f.want(1)
 
 		// Rotating keys: the new one second, then first, then alone.
-		f.opts.SealKeys = [][]byte{keyOf('a'), keyOf('b')}
+		f.opts.EncryptionKeys = [][]byte{keyOf('a'), keyOf('b')}
 		f.token(f.start(1)[0])
-		f.opts.SealKeys = [][]byte{keyOf('b'), keyOf('a')}
+		f.opts.EncryptionKeys = [][]byte{keyOf('b'), keyOf('a')}
 		both := f.start(1)[0]
 		f.token(both)
 		f.want(1)
@@ -410,7 +410,7 @@ func TestSecretRollsOut(t *testing.T) {
 // With keys to seal by, a token does not depend on the secret by which it was
 // asked for: a new secret gets the fleet's token, and asks for none.
 func TestNewSecretUnderTheSameSealKey(t *testing.T) {
-	opts := Options{SealKeys: [][]byte{[]byte(strings.Repeat("k", 32))}}
+	opts := Options{EncryptionKeys: [][]byte{[]byte(strings.Repeat("k", 32))}}
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, ClientSecret: "test-secret"}, opts, func(f *fleet) {
 		f.together(f.start(3))
 		token := f.token(f.replicas[0])
@@ -647,9 +647,9 @@ func TestHooksMayPanic(t *testing.T) {
 	var requested, adopted, denied, away, logged atomic.Int32
 	boom := func(n *atomic.Int32) { n.Add(1); panic("hook") }
 	opts := Options{
-		Trace: &Trace{
+		Hooks: &Hooks{
 			Requested: func(RequestedInfo) { boom(&requested) }, Adopted: func(AdoptedInfo) { boom(&adopted) },
-			Denied: func(DeniedInfo) { boom(&denied) }, Redis: func(error) { boom(&away) },
+			Denied: func(DeniedInfo) { boom(&denied) }, Redis: func(RedisInfo) { boom(&away) },
 		},
 		Logger: slog.New(handler(func(r slog.Record) {
 			if !strings.Contains(r.Message, "panicked") {
@@ -759,9 +759,9 @@ func TestTenantLimitWithAQuotaThatIsOnlyWatched(t *testing.T) {
 // A block of seconds must not cost the budget of an hour.
 func TestBlockCostsNoBudget(t *testing.T) {
 	t.Parallel()
-	story(t, nil, Options{Direct: &Direct{Spread: time.Millisecond}}, func(f *fleet) {
+	story(t, nil, Options{RedisDownBudget: &RedisDownBudget{Spread: time.Millisecond}}, func(f *fleet) {
 		r := f.start(1)[0]
-		r.source.client.learn([]quota.Blocked{{Scope: quota.Tenant, Reason: "tenant-limit", Left: 5 * time.Second, Count: 1}})
+		r.source.client.learn([]quota.Blocked{{Scope: quota.Tenant, Reason: "tenant-limit", Remaining: 5 * time.Second, Count: 1}})
 		r.net.cut()
 		start := time.Now()
 		for time.Since(start) < 2*time.Hour {
@@ -843,7 +843,7 @@ func TestNobodyWaitsAnyMore(t *testing.T) {
 // there are to be no more.
 func TestCloseWhileCallsAreStuck(t *testing.T) {
 	t.Parallel()
-	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Listen: true}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{Subscribe: true}, func(f *fleet) {
 		r := f.start(1)[0]
 		f.token(r)
 		time.Sleep(time.Second)
@@ -931,7 +931,7 @@ func TestRefusalsArePaced(t *testing.T) {
 	})
 }
 
-// Sealing keys are replaced as Options.SealKeys says, and nobody is without a token.
+// Sealing keys are replaced as Options.EncryptionKeys says, and nobody is without a token.
 func TestSealKeysAreRotated(t *testing.T) {
 	older, newer := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
@@ -939,7 +939,7 @@ func TestSealKeysAreRotated(t *testing.T) {
 			for _, r := range f.replicas {
 				r.close()
 			}
-			f.replicas, f.opts.SealKeys = nil, keys
+			f.replicas, f.opts.EncryptionKeys = nil, keys
 			f.start(2)
 			f.serve(10*time.Hour, time.Hour/4) // so long that what an old key has sealed is over
 		}

@@ -18,7 +18,7 @@ func (s *Source) refuse(r request, priority quota.Priority) {
 		until = time.Now().Add(b.RetryIn)
 	}
 	err := newRequestError(r.answer, r.verdict, c.cache.wall().Add(time.Until(until)))
-	c.log(slog.LevelWarn, "a token request failed", slog.String("why", r.account.attempt.Why), slog.Any("error", err), s.meanwhile())
+	c.log(slog.LevelWarn, "a token request failed", slog.String("why", r.account.attempt.Reason), slog.Any("error", err), s.meanwhile())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.hold(&failure{err: err, until: until}, priority == quota.Forced)
@@ -28,7 +28,7 @@ func (s *Source) refuse(r request, priority quota.Priority) {
 func (s *Source) deny(denied *quota.DeniedError) {
 	c := s.client
 	c.log(slog.LevelInfo, "no token request for now", slog.String("priority", denied.Priority.String()), slog.Any("error", denied), s.meanwhile())
-	tell(c.cache, c.cache.opts.Trace.Denied, DeniedInfo{Client: c.label, Audience: s.cred.Audience, Err: denied})
+	tell(c.cache, c.cache.opts.Hooks.Denied, DeniedInfo{Client: c.label, Audience: s.cred.Audience, Err: denied})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.hold(&failure{err: denied, until: time.Now().Add(denied.RetryIn)}, denied.Priority == quota.Forced)
@@ -98,7 +98,7 @@ func (s *Source) lack(f *failure) {
 func (s *Source) tellAdopted(h *held, requested bool) {
 	c := s.client
 	c.log(slog.LevelDebug, "a new token is in use", slog.Bool("requested", requested), slog.String("by", h.record.body.By), slog.Duration("left", h.left))
-	tell(c.cache, c.cache.opts.Trace.Adopted, AdoptedInfo{
-		Client: c.label, Audience: s.cred.Audience, Requested: requested, By: h.record.body.By, Issued: h.record.asked(), Left: h.left,
+	tell(c.cache, c.cache.opts.Hooks.Adopted, AdoptedInfo{
+		Client: c.label, Audience: s.cred.Audience, Requested: requested, By: h.record.body.By, Issued: h.record.asked(), Remaining: h.left,
 	})
 }

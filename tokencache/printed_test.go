@@ -37,9 +37,9 @@ func everyTypeIsPrinted(t *testing.T) {
 	note := func(v any) { mu.Lock(); defer mu.Unlock(); values = append(values, v) }
 	var logs bytes.Buffer
 	opts := Options{
-		SealKeys: [][]byte{key}, Direct: &Direct{},
+		EncryptionKeys: [][]byte{key}, RedisDownBudget: &RedisDownBudget{},
 		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: &logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Trace: &Trace{
+		Hooks: &Hooks{
 			Requested: func(i RequestedInfo) { note(i) }, Adopted: func(i AdoptedInfo) { note(i) }, Denied: func(i DeniedInfo) { note(i) },
 		},
 	}
@@ -82,8 +82,8 @@ func everyTypeIsPrinted(t *testing.T) {
 		holder, _, _ := r.cache.locker.Holder(f.t.Context(), s.client.names.Lock)
 		block := quota.Block{Scope: s.scopes.credentials, Reason: quota.Reason(ClassCredentials), Wait: time.Second}
 		for _, v := range []any{
-			s, r.cache, s.cred, opts, r.cache.opts, Options{SealKeys: opts.SealKeys}, *opts.Direct, *opts.Trace, status, *status.Fleet, LeaseStatus{Holder: holder.ID}, ClassCredentials, s.cred.Encoding,
-			RedisTransient, redisError(errUnplugged), &Error{Op: "token", Client: s.client.label, Err: ErrSealKey},
+			s, r.cache, s.cred, opts, r.cache.opts, Options{EncryptionKeys: opts.EncryptionKeys}, *opts.RedisDownBudget, *opts.Hooks, status, *status.Fleet, LeaseStatus{Holder: holder.ID}, ClassCredentials, s.cred.Encoding,
+			RedisTransient, RedisInfo{Client: s.client.label, Err: redisError(errUnplugged)}, redisError(errUnplugged), &Error{Op: "token", Client: s.client.label, Err: ErrEncryptionKey},
 			*attempt, answer, admission, status.Quota, status.Quota.Windows[0], status.Journal[0], limits, limits[0], block, quota.Blocked{Scope: block.Scope, Reason: block.Reason},
 			block.Scope, block.Reason, quota.Issued, quota.Need, s.client.ledger, quota.Options{Journal: s.client.names.Journal},
 			&quota.DeniedError{Scope: quota.Client, Reason: quota.Spent}, r.cache.locker, lock.Options{Replica: "r"}, holder, held,

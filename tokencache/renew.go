@@ -94,7 +94,7 @@ func (c *client) try(ctx context.Context, todo []*Source, ear *listener) *listen
 	})
 	if held, ok := errors.AsType[*lock.HeldError](err); ok {
 		// The ear was open before, and the holder has yet to say that it is done.
-		return c.standBy(ctx, todo, held.Left, ear, ear != nil)
+		return c.standBy(ctx, todo, held.Remaining, ear, ear != nil)
 	}
 	switch {
 	case errors.Is(err, errShort): // and to call others would be of no use to them
@@ -119,7 +119,7 @@ func (s *Source) take(ctx context.Context, v view) bool {
 	}
 	if errors.Is(problem, seal.ErrUnknownKey) {
 		c.log(slog.LevelError, "the fleet's token is sealed with a key that this replica does not have", slog.String("token", s.id))
-		s.endure(ErrSealKey, time.Minute)
+		s.endure(ErrEncryptionKey, time.Minute)
 		return true
 	}
 	if problem != nil {
@@ -240,7 +240,7 @@ func (c *client) spend(ctx context.Context, lease *lock.Lease, todo []*Source) e
 	slices.SortStableFunc(wants, func(a, b want) int { return cmp.Compare(a.priority, b.priority) })
 
 	for i, w := range wants {
-		if lease.Left() < c.cache.terms.request*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
+		if lease.Remaining() < c.cache.terms.request*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
 			var rest []*Source
 			for _, w := range wants[i:] {
 				rest = append(rest, w.s)
@@ -301,7 +301,7 @@ func (c *client) fetch(ctx context.Context, lease *lock.Lease, s *Source, v view
 	// The request must be over before the lease is: nobody else may ask
 	// meanwhile. A process that was stopped finds out here, and asks nothing; nor
 	// does it spend a token on a request that has no time.
-	within := min(c.cache.terms.request, lease.Left()-c.cache.terms.request/4)
+	within := min(c.cache.terms.request, lease.Remaining()-c.cache.terms.request/4)
 	if within < c.cache.terms.request/2 || ctx.Err() != nil {
 		c.account(ctx, account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
 		c.away(ctx, []*Source{s}, errShort)

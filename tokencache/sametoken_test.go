@@ -86,7 +86,7 @@ func TestSameTokenAfterARejection(t *testing.T) {
 			if err != nil {
 				f.t.Fatal(err)
 			}
-			return tok.AccessToken, r.source.Reject(f.t.Context(), tok)
+			return tok.AccessToken, r.source.Invalidate(f.t.Context(), tok)
 		}
 		first, err := reject(f.replicas[0])
 		if !errors.Is(err, errSameToken) {

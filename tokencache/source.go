@@ -123,19 +123,19 @@ func (s *Source) Client(ctx context.Context) *http.Client {
 	return client
 }
 
-// Reject says that the API refused tok, and waits until the fleet has another
-// one. If tok is not the token that s holds, it was replaced already, and Reject
+// Invalidate says that the API refused tok, and waits until the fleet has another
+// one. If tok is not the token that s holds, it was replaced already, and Invalidate
 // returns at once. However many callers in however many replicas reject one
 // token, it is replaced once; and an API that refuses every token cannot burn
-// the quota, as only a tenth of it may be spent in this way. Beyond that, Reject
+// the quota, as only a tenth of it may be spent in this way. Beyond that, Invalidate
 // returns an [*Error] with a [*quota.DeniedError], and s goes on serving tok.
-func (s *Source) Reject(ctx context.Context, tok *oauth2.Token) error {
+func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 	h := s.report(tok)
 	if h == nil {
 		return nil
 	}
 	if err := s.replaced(ctx, h); err != nil {
-		return s.fail("reject", err)
+		return s.fail("invalidate", err)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *Source) Reject(ctx context.Context, tok *oauth2.Token) error {
 // Rotate replaces the fleet's token, although it is valid: for an operator who
 // knows why. When it returns nil, the new token is the fleet's, and the old one
 // is adopted by nobody any more. A replica that holds the old one serves it
-// until it looks: at once with [Options.Listen], else when the API refuses it,
+// until it looks: at once with [Options.Subscribe], else when the API refuses it,
 // or at the beginning of its renewal window. The token endpoint does not revoke
 // the old token; nothing but its expiry ends it.
 func (s *Source) Rotate(ctx context.Context) error {

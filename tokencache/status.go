@@ -17,7 +17,7 @@ type Status struct {
 	Client   string `json:"client"` // the end of its id
 	Audience string `json:"audience,omitempty"`
 	TokenURL string `json:"token_url"`
-	Token    string `json:"token"` // names the token in the journal
+	TokenID  string `json:"token"` // names the token in the journal
 
 	// Fleet is the fleet's token, nil if it has none. Problem says why it
 	// cannot be read, if there is one that cannot.
@@ -38,17 +38,17 @@ type Status struct {
 type TokenStatus struct {
 	Issued    time.Time     `json:"issued,omitzero"` // by the clock of Redis; zero if it was asked for past it
 	By        string        `json:"by"`              // the replica that asked for it
-	Life      time.Duration `json:"life"`
+	Lifetime  time.Duration `json:"life"`
 	Age       time.Duration `json:"age"`
-	Left      time.Duration `json:"left"`
+	Remaining time.Duration `json:"left"`
 	Expires   time.Time     `json:"expires"`
 	RenewFrom time.Time     `json:"renew_from"` // when the renewal window begins
 }
 
 // A LeaseStatus tells of the lease.
 type LeaseStatus struct {
-	Holder string        `json:"holder"`
-	Left   time.Duration `json:"left"`
+	Holder    string        `json:"holder"`
+	Remaining time.Duration `json:"left"`
 }
 
 // journalShown is how many entries of the journal a Status has.
@@ -59,7 +59,7 @@ const journalShown = 20
 // Status has what this replica knows by itself.
 func (s *Source) Status(ctx context.Context) (Status, error) {
 	c := s.client
-	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, Token: s.id}
+	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, TokenID: s.id}
 	if h := s.held.Load(); h != nil {
 		status.Local = s.tokenStatus(h.record, h.left-h.age(c.cache.wall()))
 	}
@@ -71,7 +71,7 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	case v.record != nil:
 		status.Fleet = s.tokenStatus(*v.record, millis(v.record.expires-v.now)-time.Since(v.at.mono))
 	case errors.Is(v.problem, seal.ErrUnknownKey):
-		status.Problem = ErrSealKey.Error()
+		status.Problem = ErrEncryptionKey.Error()
 	case v.problem != nil:
 		status.Problem = "the record is damaged; it is replaced when a token is needed"
 	}
@@ -87,7 +87,7 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 		return status, err
 	}
 	if holder.held {
-		status.Lease = &LeaseStatus{Holder: holder.ID, Left: holder.Left}
+		status.Lease = &LeaseStatus{Holder: holder.ID, Remaining: holder.Remaining}
 	}
 	if status.Quota, err = call(ctx, c.cache, c.ledger.Peek); err != nil {
 		return status, err
@@ -105,7 +105,7 @@ func (s *Source) tokenStatus(r record, left time.Duration) *TokenStatus {
 	cache := s.client.cache
 	now := cache.wall().Round(0)
 	return &TokenStatus{
-		Issued: r.asked(), By: r.body.By, Life: r.ttl(), Age: r.ttl() - left, Left: left,
+		Issued: r.asked(), By: r.body.By, Lifetime: r.ttl(), Age: r.ttl() - left, Remaining: left,
 		Expires: now.Add(left), RenewFrom: now.Add(left - cache.terms.window(r.ttl())),
 	}
 }

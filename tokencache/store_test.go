@@ -324,7 +324,7 @@ func FuzzDecodeView(f *testing.F) {
 			t.Errorf("of %q: got %+v", reply, v)
 		}
 		for _, b := range v.blocked {
-			if b.Left <= 0 || b.Left > quota.MaxWait+time.Minute {
+			if b.Remaining <= 0 || b.Remaining > quota.MaxWait+time.Minute {
 				t.Errorf("of %q: block %+v", reply, b)
 			}
 		}

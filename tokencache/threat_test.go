@@ -289,7 +289,7 @@ func refusedBodies(t *testing.T) {
 // against.
 func secretsInABadWeek(t *testing.T) {
 	key := []byte(canary.New())[:seal.KeySize]
-	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100}, Options{SealKeys: [][]byte{key}, Direct: &Direct{}}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100}, Options{EncryptionKeys: [][]byte{key}, RedisDownBudget: &RedisDownBudget{}}, func(f *fleet) {
 		var traced bytes.Buffer
 		var mu sync.Mutex
 		note := func(v any) {
@@ -298,9 +298,9 @@ func secretsInABadWeek(t *testing.T) {
 			fmt.Fprintf(&traced, "%v %+v %#v\n", v, v, v)
 			_ = json.NewEncoder(&traced).Encode(v)
 		}
-		f.opts.Trace = &Trace{
+		f.opts.Hooks = &Hooks{
 			Requested: func(i RequestedInfo) { note(i) }, Adopted: func(i AdoptedInfo) { note(i) },
-			Denied: func(i DeniedInfo) { note(i) }, Redis: func(err error) { note(err) },
+			Denied: func(i DeniedInfo) { note(i) }, Redis: func(i RedisInfo) { note(i) },
 		}
 		var tr *trial
 		f.try(size(5, 2), time.Minute, func(running *trial) {
@@ -338,7 +338,7 @@ func secretsInABadWeek(t *testing.T) {
 			f.m.SetError("")
 			for _, m := range tr.all() {
 				if h := m.source.held.Load(); h != nil {
-					_ = m.source.Reject(tr.ctx, h.token)
+					_ = m.source.Invalidate(tr.ctx, h.token)
 				}
 			}
 			time.Sleep(time.Hour)
@@ -469,7 +469,7 @@ func passwordIsEchoed(t *testing.T) {
 func swappedFields(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{})
 	defer rdb.Close()
-	cache, err := New(rdb, &Options{SealKeys: [][]byte{bytes.Repeat([]byte{1}, seal.KeySize)}}) // the same for all
+	cache, err := New(rdb, &Options{EncryptionKeys: [][]byte{bytes.Repeat([]byte{1}, seal.KeySize)}}) // the same for all
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -688,12 +688,12 @@ func secretsInMemory(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{})
 	defer rdb.Close()
 	given := [][]byte{[]byte(canary.New())[:seal.KeySize]}
-	cache, err := New(rdb, &Options{SealKeys: given})
+	cache, err := New(rdb, &Options{EncryptionKeys: given})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cache.Close()
-	if cache.opts.SealKeys != nil {
+	if cache.opts.EncryptionKeys != nil {
 		t.Error("the cache keeps its sealing keys")
 	}
 	sealed := cache.ring.Seal([]byte("x"))
@@ -709,9 +709,9 @@ func logsOfAStorm(t *testing.T) {
 	var logs, hooks counting
 	opts := Options{
 		Logger: slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Trace: &Trace{
+		Hooks: &Hooks{
 			Requested: func(RequestedInfo) { _, _ = hooks.Write(nil) }, Adopted: func(AdoptedInfo) { _, _ = hooks.Write(nil) },
-			Denied: func(DeniedInfo) { _, _ = hooks.Write(nil) }, Redis: func(error) { _, _ = hooks.Write(nil) },
+			Denied: func(DeniedInfo) { _, _ = hooks.Write(nil) }, Redis: func(RedisInfo) { _, _ = hooks.Write(nil) },
 		},
 	}
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, opts, func(f *fleet) {

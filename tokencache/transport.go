@@ -20,7 +20,7 @@ import (
 // follow it.
 //
 // An answer with status 401 is taken for a word about the token; see
-// [Source.Reject]. If the fleet gets another token, the request is sent once
+// [Source.Invalidate]. If the fleet gets another token, the request is sent once
 // more, provided that its body can be (there is none, or GetBody is set).
 // Otherwise the caller gets the answer as it came.
 func (s *Source) Transport(base http.RoundTripper) http.RoundTripper {

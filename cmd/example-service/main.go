@@ -50,7 +50,7 @@ func run(ctx context.Context, address string) error {
 		Addrs: []string{at.Addr}, DB: at.DB, Username: at.Username, Password: at.Password, TLSConfig: at.TLSConfig,
 	})
 	defer rdb.Close()
-	cache, err := tokencache.New(rdb, &tokencache.Options{Listen: true, Logger: slog.Default()})
+	cache, err := tokencache.New(rdb, &tokencache.Options{Subscribe: true, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func TestConfig(t *testing.T) {
 		cred.Params.Encode() != "resource=x%2Fy&resource=z" || cred.Encoding != tokencache.FormBasic {
 		t.Errorf("got %#v, scopes %q, params %q, encoding %d", cred, cred.Scopes, cred.Params, cred.Encoding)
 	}
-	if o.Prefix != "mine" || o.Replica != "me" || len(o.SealKeys) != 2 || len(o.SealKeys[1]) != 32 || o.RenewBefore != 2*time.Hour ||
+	if o.Prefix != "mine" || o.Replica != "me" || len(o.EncryptionKeys) != 2 || len(o.EncryptionKeys[1]) != 32 || o.RenewBefore != 2*time.Hour ||
 		o.RequestTimeout != 5*time.Second || o.RedisTimeout != 250*time.Millisecond || !o.EnforcedQuota || o.RootCAs != nil {
 		t.Errorf("got options %+v", o)
 	}

@@ -44,7 +44,7 @@ func newReplicaCommand(a *app) *cobra.Command {
 				return err
 			}
 			options := c.options
-			options.Listen = listen
+			options.Subscribe = listen
 			err = demo.Serve(cmd.Context(), demo.ReplicaConfig{
 				Name: s.Replica, Redis: c.redis, Credentials: c.credentials, Options: options, APIURL: api, Roots: trusted,
 			}, a.stdin, a.stdout)

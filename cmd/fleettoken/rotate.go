@@ -62,9 +62,9 @@ func rotated(before, after tokencache.Status) (string, error) {
 	}
 	var b strings.Builder
 	if was == nil {
-		fmt.Fprintf(&b, "the fleet had no token and has one now, valid for %s", span(is.Left))
+		fmt.Fprintf(&b, "the fleet had no token and has one now, valid for %s", span(is.Remaining))
 	} else {
-		fmt.Fprintf(&b, "the token was replaced, %s before its end; the new one is valid for %s", span(was.Left), span(is.Left))
+		fmt.Fprintf(&b, "the token was replaced, %s before its end; the new one is valid for %s", span(was.Remaining), span(is.Remaining))
 	}
 	for _, w := range after.Quota.Windows {
 		fmt.Fprintf(&b, "\nquota left of the %s: %d of %d %s", w.Scope.Kind(), w.Free(), w.Quota, bucketName(w.Bucket))

@@ -29,7 +29,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 	row("client", s.Client)
 	row("audience", cmp.Or(s.Audience, "none"))
 	row("token url", s.TokenURL)
-	row("token id", short(s.Token))
+	row("token id", short(s.TokenID))
 	switch f := s.Fleet; {
 	case s.Problem != "":
 		row("token", "cannot be read: "+s.Problem)
@@ -37,13 +37,13 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 		row("token", "the fleet has none")
 	default:
 		row("token", fmt.Sprintf("asked for by %s %s ago", replica(f.By), span(f.Age)))
-		row("ends", when(f.Expires, f.Left))
-		row("renewal", when(f.RenewFrom, f.Left-f.Expires.Sub(f.RenewFrom)))
+		row("ends", when(f.Expires, f.Remaining))
+		row("renewal", when(f.RenewFrom, f.Remaining-f.Expires.Sub(f.RenewFrom)))
 	}
 	if s.Lease == nil {
 		row("lease", "free")
 	} else {
-		row("lease", fmt.Sprintf("held by %s, for %s yet", replica(s.Lease.Holder), span(s.Lease.Left)))
+		row("lease", fmt.Sprintf("held by %s, for %s yet", replica(s.Lease.Holder), span(s.Lease.Remaining)))
 	}
 
 	section("QUOTA", "BUCKET", "LEFT", "OF", "SERVER", "FLEET", "FORCED", "RESETS IN", "NOTE")
@@ -53,7 +53,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 			note = strings.TrimPrefix(note+", not confirmed", ", ")
 		}
 		row(w.Scope.Kind(), bucketName(w.Bucket), fmt.Sprint(w.Free()), fmt.Sprint(w.Quota),
-			fmt.Sprintf("%d used", w.Server), fmt.Sprintf("%d used", w.Own), fmt.Sprint(w.Forced), span(w.Left), note)
+			fmt.Sprintf("%d used", w.Server), fmt.Sprintf("%d used", w.Own), fmt.Sprint(w.Forced), span(w.Remaining), note)
 	}
 	if len(s.Quota.Windows) == 0 {
 		row("none is known yet")
@@ -61,7 +61,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 
 	section("BLOCKED", "REASON", "FOR", "IN A ROW")
 	for _, b := range s.Quota.Blocks {
-		row(b.Scope.Kind(), string(b.Reason), span(b.Left), fmt.Sprint(b.Count))
+		row(b.Scope.Kind(), string(b.Reason), span(b.Remaining), fmt.Sprint(b.Count))
 	}
 	if len(s.Quota.Blocks) == 0 {
 		row("nothing")
@@ -69,7 +69,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 
 	section("TOKEN REQUESTS", "BY", "FOR", "WHY", "PRIORITY", "OUTCOME", "TOOK", "QUOTA")
 	for _, e := range s.Journal {
-		row(moment(e.At), replica(e.By), short(e.For), e.Why, e.Priority, outcome(e), span(e.Took), cmp.Or(e.Header, "-"))
+		row(moment(e.At), replica(e.By), short(e.For), e.Reason, e.Priority, outcome(e), span(e.Took), cmp.Or(e.Header, "-"))
 	}
 	if len(s.Journal) == 0 {
 		row("none yet")

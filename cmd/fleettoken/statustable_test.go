@@ -12,24 +12,24 @@ import (
 func TestWriteStatus(t *testing.T) {
 	noon := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	status := tokencache.Status{
-		Client: "…0001", TokenURL: "https://tenant.example/oauth/token", Token: "0123456789abcdef",
+		Client: "…0001", TokenURL: "https://tenant.example/oauth/token", TokenID: "0123456789abcdef",
 		Fleet: &tokencache.TokenStatus{
-			Issued: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), By: "host-a/0f0e0d0c-0b0a", Life: 10 * time.Hour, Age: 90 * time.Minute, Left: 510 * time.Minute,
+			Issued: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), By: "host-a/0f0e0d0c-0b0a", Lifetime: 10 * time.Hour, Age: 90 * time.Minute, Remaining: 510 * time.Minute,
 			Expires: noon.Add(510 * time.Minute), RenewFrom: noon.Add(450 * time.Minute),
 		},
-		Lease: &tokencache.LeaseStatus{Holder: "host-b/1f1e1d1c-1b1a", Left: 12345 * time.Millisecond},
+		Lease: &tokencache.LeaseStatus{Holder: "host-b/1f1e1d1c-1b1a", Remaining: 12345 * time.Millisecond},
 		Quota: quota.State{
 			Windows: []quota.Window{
-				{Scope: quota.Client, Bucket: quota.PerHour, Quota: 42, Server: 5, Own: 3, Used: 5, Forced: 1, Left: 61 * time.Second, Confirmed: true},
-				{Scope: quota.Client, Bucket: quota.PerDay, Quota: 100, Left: 12 * time.Hour},
+				{Scope: quota.Client, Bucket: quota.PerHour, Quota: 42, Server: 5, Own: 3, Used: 5, Forced: 1, Remaining: 61 * time.Second, Confirmed: true},
+				{Scope: quota.Client, Bucket: quota.PerDay, Quota: 100, Remaining: 12 * time.Hour},
 			},
-			Blocks: []quota.Blocked{{Scope: quota.Client, Reason: quota.QuotaExceeded, Left: 61 * time.Second, Count: 2}},
+			Blocks: []quota.Blocked{{Scope: quota.Client, Reason: quota.QuotaExceeded, Remaining: 61 * time.Second, Count: 2}},
 			Modes:  map[quota.Scope]string{quota.Client: "enforced"},
 		},
 		Journal: []quota.Entry{
-			{At: noon, By: "host-b/1f1e1d1c-1b1a", For: "0123456789abcdef", Why: "early", Priority: "early"},
+			{At: noon, By: "host-b/1f1e1d1c-1b1a", For: "0123456789abcdef", Reason: "early", Priority: "early"},
 			// Whoever can write to Redis can write this, and must not move the cursor.
-			{At: noon, By: "evil\x1b[2J", For: "x", Why: "a\nb", Priority: "need", Outcome: "refused", Status: "quota too_many_requests", Took: 150 * time.Millisecond, Header: "b=per_hour;q=42"},
+			{At: noon, By: "evil\x1b[2J", For: "x", Reason: "a\nb", Priority: "need", Outcome: "refused", Status: "quota too_many_requests", Took: 150 * time.Millisecond, Header: "b=per_hour;q=42"},
 		},
 	}
 	want := `

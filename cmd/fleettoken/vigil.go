@@ -36,7 +36,7 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	v := &vigil{stop: stop}
 
 	waiting := *c
-	waiting.options.Trace = &tokencache.Trace{
+	waiting.options.Hooks = &tokencache.Hooks{
 		Requested: func(info tokencache.RequestedInfo) { v.hear(info.Err) },
 		Denied:    func(info tokencache.DeniedInfo) { v.hear(info.Err) },
 	}

@@ -13,7 +13,7 @@ var bugs = []bug{
 	{"the renewer does not look again under the lease", "tokencache/renew.go",
 		"if !s.take(ctx, views[i]) && !c.holdsBack(s) {\n\t\t\twants", "if !c.holdsBack(s) {\n\t\t\twants", "TestSpentForcedBudgetIsToldToAll"},
 	{"a request may outlive the lease", "tokencache/renew.go",
-		"within := min(c.cache.terms.request, lease.Left()-c.cache.terms.request/4)", "within := 10 * c.cache.terms.request", "TestFault/53"},
+		"within := min(c.cache.terms.request, lease.Remaining()-c.cache.terms.request/4)", "within := 10 * c.cache.terms.request", "TestFault/53"},
 	{"a forced renewal is no floor", "tokencache/renew.go", "r.body.Forced = forced", "_ = forced", "TestRotatedTokenDoesNotComeBack"},
 	{"a token is not issued later than the one it replaces", "tokencache/renew.go", "r.issued = max(r.issued, before.record.issued+1)", "_ = before", "TestRedisClockIsSetBack"},
 	{"an answer outranks what was heard of meanwhile", "tokencache/adopt.go", "!now.same(before) && now.record.order(r) > 0", "false", "TestLateAnswerFromPastRedis"},

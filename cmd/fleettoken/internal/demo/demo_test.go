@@ -61,7 +61,7 @@ func serveFrom(file string) error {
 		Name: c.Name, Redis: &redis.UniversalOptions{Addrs: []string{c.Redis}}, APIURL: c.APIURL, Roots: roots,
 		Credentials: tokencache.Credentials{TokenURL: c.TokenURL, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Audience: c.Audience},
 		Options: tokencache.Options{
-			Prefix: c.Prefix, RenewBefore: c.RenewBefore, RequestTimeout: c.RequestTimeout, RedisTimeout: c.RedisTimeout, Listen: true,
+			Prefix: c.Prefix, RenewBefore: c.RenewBefore, RequestTimeout: c.RequestTimeout, RedisTimeout: c.RedisTimeout, Subscribe: true,
 		},
 	}, os.Stdin, os.Stdout)
 }

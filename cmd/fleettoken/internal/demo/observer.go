@@ -36,7 +36,7 @@ func newObserver(cfg ReplicaConfig) (*observer, error) {
 	}
 	o.rdb.AddHook(o.meter)
 	options := cfg.Options
-	options.Replica, options.Listen = "observer", false
+	options.Replica, options.Subscribe = "observer", false
 	var err error
 	o.cache, err = tokencache.New(o.rdb, &options)
 	if err == nil {

@@ -71,7 +71,7 @@ func newReplica(cfg ReplicaConfig, tell func(Event)) (*replica, error) {
 	r.rdb = tokencache.NewRedisClient(r.wired(cfg.Redis))
 	r.rdb.AddHook(r.meter)
 	options := cfg.Options
-	options.Replica, options.Trace = cfg.Name, r.trace()
+	options.Replica, options.Hooks = cfg.Name, r.trace()
 	options.Transport = announced{r.transport(cfg.Roots, false), r.tell}
 	var err error
 	if r.cache, err = tokencache.New(r.rdb, &options); err == nil {
@@ -121,21 +121,21 @@ func (a announced) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // trace turns what the cache does into events.
-func (r *replica) trace() *tokencache.Trace {
-	return &tokencache.Trace{
+func (r *replica) trace() *tokencache.Hooks {
+	return &tokencache.Hooks{
 		Requested: func(i tokencache.RequestedInfo) {
 			r.tell(Event{
-				Event: EventRequested, Why: i.Why, Status: i.Status, Quota: i.Limits.String(), Error: text(i.Err),
-				TookMS: milliseconds(i.Took), LifeMS: i.Life.Milliseconds(),
+				Event: EventRequested, Why: i.Reason, Status: i.Status, Quota: i.Limits.String(), Error: text(i.Err),
+				TookMS: milliseconds(i.Took), LifeMS: i.Lifetime.Milliseconds(),
 			})
 		},
 		Adopted: func(i tokencache.AdoptedInfo) {
-			r.tell(Event{Event: EventAdopted, Token: r.digest(), By: i.By, LeftMS: i.Left.Milliseconds()})
+			r.tell(Event{Event: EventAdopted, Token: r.digest(), By: i.By, LeftMS: i.Remaining.Milliseconds()})
 		},
 		Denied: func(i tokencache.DeniedInfo) {
 			r.tell(Event{Event: EventDenied, Why: string(i.Err.Reason), LeftMS: i.Err.RetryIn.Milliseconds(), Error: i.Err.Error()})
 		},
-		Redis: func(err error) { r.tell(Event{Event: EventRedis, Error: text(err)}) },
+		Redis: func(i tokencache.RedisInfo) { r.tell(Event{Event: EventRedis, Error: text(i.Err)}) },
 	}
 }
 

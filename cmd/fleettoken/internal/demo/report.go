@@ -132,7 +132,7 @@ func (r *Report) WriteEvidence(w io.Writer) error {
 	fmt.Fprintln(table, "asked\tby\twhy\toutcome\tstatus\ttook")
 	for _, e := range r.Journal {
 		by, _, _ := strings.Cut(e.By, "/")
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%v\n", e.At.Format("15:04:05.000"), by, e.Why, cmp.Or(e.Outcome, "nobody knows"), e.Status, e.Took.Round(time.Millisecond))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%v\n", e.At.Format("15:04:05.000"), by, e.Reason, cmp.Or(e.Outcome, "nobody knows"), e.Status, e.Took.Round(time.Millisecond))
 	}
 	_ = table.Flush()
 	_, err := io.WriteString(w, trimmed(out.String()))

@@ -135,8 +135,8 @@ func TestWriteEvidence(t *testing.T) {
 	r := sampleReport()
 	r.Ledger = "the ledger\n"
 	r.Journal = []quota.Entry{
-		{At: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), By: "r07/1b4e28ba", Why: "cold", Outcome: "issued", Status: "200", Took: 61234 * time.Microsecond},
-		{At: time.Date(2026, 1, 2, 3, 4, 8, 0, time.UTC), By: "r07/1b4e28ba", Why: "early"},
+		{At: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), By: "r07/1b4e28ba", Reason: "cold", Outcome: "issued", Status: "200", Took: 61234 * time.Microsecond},
+		{At: time.Date(2026, 1, 2, 3, 4, 8, 0, time.UTC), By: "r07/1b4e28ba", Reason: "early"},
 	}
 	var out strings.Builder
 	want := `the endpoint's ledger:

@@ -47,7 +47,7 @@ func ring(t *testing.T) *line {
 		l.ended <- Serve(t.Context(), ReplicaConfig{
 			Name: "r07", Redis: &redis.UniversalOptions{Addrs: []string{m.Addr()}}, APIURL: tenant.APIURL(), Roots: roots,
 			Credentials: tokencache.Credentials{TokenURL: tenant.TokenURL(), ClientID: "test-client", ClientSecret: clientSecret, Audience: "api"},
-			Options:     tokencache.Options{Listen: true},
+			Options:     tokencache.Options{Subscribe: true},
 		}, in, out)
 		_ = out.Close()
 	}()

@@ -31,10 +31,10 @@ func (s *story) snapshot() view.Snapshot {
 		Totals: view.Totals{Requests: len(ledger), Calls: served, Unshared: s.fleet.unshared(), Expired: s.expired()},
 	}
 	if status.Lease != nil && !away {
-		v.Token.Lease = max(status.Lease.Left-age, 0)
+		v.Token.Lease = max(status.Lease.Remaining-age, 0)
 	}
 	for _, b := range status.Quota.Blocks {
-		v.Token.Blocked = max(v.Token.Blocked, b.Left-age)
+		v.Token.Blocked = max(v.Token.Blocked, b.Remaining-age)
 	}
 	s.fleet.look(func() { s.members(&v, now) })
 	totals := s.fleet.totals()

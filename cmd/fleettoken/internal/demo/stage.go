@@ -45,7 +45,7 @@ func setUp(ctx context.Context, o Options, p plan) (*stage, error) {
 		Options: tokencache.Options{
 			Prefix:      "fleettoken-demo-" + strings.ToLower(rand.Text()[:10]), // so that it meets nobody else
 			RenewBefore: p.window, RequestTimeout: p.timeout, RedisTimeout: p.redis,
-			Listen: true, // so that a rotation is heard at once
+			Subscribe: true, // so that a rotation is heard at once
 		},
 	}
 	s.config.Roots.AppendCertsFromPEM(tenant.CAPEM())

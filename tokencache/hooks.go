@@ -7,10 +7,10 @@ import (
 	"github.com/fleettoken/fleettoken/quota"
 )
 
-// A Trace is told what a Cache does. Every function may be nil. They are called
+// A Hooks is told what a Cache does. Every function may be nil. They are called
 // in the background, perhaps several at once, and must return soon; one that
 // panics is forgiven. None of them gets a token or a secret.
-type Trace struct {
+type Hooks struct {
 	// Requested: a token request was answered, or was not.
 	Requested func(RequestedInfo)
 
@@ -22,22 +22,22 @@ type Trace struct {
 	// not worth the quota.
 	Denied func(DeniedInfo)
 
-	// Redis: Redis went away, with the reason, or came back, with nil. It is
-	// called for changes only.
-	Redis func(err error)
+	// Redis is called when Redis becomes unreachable or unusable for a client, and
+	// when it is usable again.
+	Redis func(RedisInfo)
 }
 
 // RequestedInfo tells of a token request.
 type RequestedInfo struct {
 	Client, Audience string
-	Why              string // "cold", "expiring", "early", "rejected", "rotated" or "damaged"
+	Reason           string // "cold", "expiring", "early", "rejected", "rotated" or "damaged"
 	Priority         quota.Priority
-	Direct           bool // past Redis, which is away
+	RedisDown        bool // past Redis, which is away
 	Took             time.Duration
 	Status           int           // zero if there was no answer
 	Limits           quota.Limits  // what the answer said of the client's quota
 	Err              error         // nil if it brought a token
-	Life             time.Duration // of the token
+	Lifetime         time.Duration // of the token
 }
 
 // AdoptedInfo tells of a token that came into memory.
@@ -46,7 +46,19 @@ type AdoptedInfo struct {
 	Requested        bool // by this replica; else it was the fleet's
 	By               string
 	Issued           time.Time     // by the clock of Redis; the zero Time if Redis was away
-	Left             time.Duration // until it expires
+	Remaining        time.Duration // until it expires
+}
+
+// RedisInfo describes a change of Redis' availability.
+type RedisInfo struct {
+	Client string
+
+	// Err is why Redis cannot be used, a [*RedisError]. Nil means that it can be
+	// used again.
+	Err error
+
+	// Failures is how many calls in a row failed before Redis could be used again.
+	Failures int
 }
 
 // DeniedInfo tells of a token request that was not sent.
