@@ -1,0 +1,93 @@
+package replica
+
+import "time"
+
+// A Subscription is the replica's ear for notifications. A notification is a hint:
+// whatever one tells, a fetch finds out a little later.
+type Subscription struct {
+	Open  bool
+	Since time.Duration // when it stood; by the monotonic clock
+}
+
+// How often a replica fetches while its callers wait for the lease holder: a
+// subscription makes it rare, since a notification comes first.
+const (
+	pollSubscribed   = 5 * time.Second
+	pollUnsubscribed = 500 * time.Millisecond
+)
+
+func (s Subscription) poll() time.Duration {
+	if s.Open {
+		return pollSubscribed
+	}
+	return pollUnsubscribed
+}
+
+// Wanted reports whether callers wait for what a notification may bring.
+func (s *State) Wanted(now Instant) bool {
+	for i := range s.Tokens {
+		if s.Tokens[i].Blocking(now) && !s.Tokens[i].Failing(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// Subscribed notes that notifications published from now on arrive. What was published
+// before was missed: tokens that callers wait for are fetched again, and if the
+// subscription is a new one in place of one that broke, all others a little later.
+func (s *State) Subscribed(now Instant, again bool, random float64) {
+	s.Subscription = Subscription{Open: true, Since: now.Mono}
+	for i := range s.Tokens {
+		t := &s.Tokens[i]
+		switch {
+		case t.Blocking(now):
+			if t.FetchedAt > 0 && t.Hold.Until > now.Mono {
+				t.fetchBy(now.Mono)
+			}
+		case again && t.Held.Valid(now):
+			t.fetchBy(now.Mono + part(time.Second, random)) // not all replicas at once
+		}
+	}
+}
+
+// Unsubscribed notes that notifications do not arrive any more. broken is set if the
+// replica did not close the subscription itself.
+func (s *State) Unsubscribed(now Instant, broken bool, random float64) {
+	s.Subscription = Subscription{}
+	if !broken {
+		return
+	}
+	for i := range s.Tokens {
+		if t := &s.Tokens[i]; t.Blocking(now) && t.Hold.Until > now.Mono {
+			t.fetchBy(now.Mono + part(pollUnsubscribed, random))
+		}
+	}
+}
+
+// Released applies the notification that the lease is free, and that there may be
+// something to fetch.
+func (s *State) Released(now Instant) {
+	for i := range s.Tokens {
+		if t := &s.Tokens[i]; t.Blocking(now) && t.Hold.Until > now.Mono {
+			t.fetchBy(now.Mono)
+		}
+	}
+}
+
+// Heard applies the notification of a record. It tells what the clock of Redis showed
+// when it was published, and not how long ago that is: the process may have been
+// stopped. But it was after the subscription was asked for, at opened, so the remaining
+// life counts from then, the earliest safe bound. If that is long ago, the token is
+// fetched instead.
+func (s *State) Heard(now Instant, id int, r Record, redisNow int64, opened Instant, random float64) {
+	t := &s.Tokens[id]
+	switch {
+	case t.Held.Exists() && r.Compare(t.Held.Record) <= 0: // known, or repeated
+	case r.Issued < t.MinIssued:
+	case now.Since(opened) > pollSubscribed+s.Terms.Lease:
+		t.fetchBy(now.Mono + part(100*time.Millisecond, random)) // not all replicas at once
+	default:
+		s.merge(now, id, Snapshot{At: opened, Now: redisNow, Record: &r}, estimated, random)
+	}
+}

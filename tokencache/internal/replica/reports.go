@@ -1,0 +1,34 @@
+package replica
+
+import "github.com/fleettoken/fleettoken/quota"
+
+// A Report is what became of an attempt, and Redis does not know yet.
+type Report struct {
+	Attempt  *quota.Attempt
+	Answer   quota.Answer
+	Received Instant // when the answer came; zero: none was waited for
+
+	// Unadmitted is set if the ledger has not counted the attempt.
+	Unadmitted bool
+}
+
+// maxReports bounds what is remembered of an outage.
+const maxReports = 64
+
+// QueueReports keeps reports until Redis can be told.
+func (s *State) QueueReports(reports ...Report) {
+	s.Reports = append(s.Reports, reports...)
+	if n := len(s.Reports) - maxReports; n > 0 {
+		s.Reports = s.Reports[n:]
+	}
+}
+
+// TakeReports returns the queued reports, oldest first, and empties the queue.
+func (s *State) TakeReports() []Report {
+	reports := s.Reports
+	s.Reports = nil
+	return reports
+}
+
+// Reported keeps copies of the blocks that the ledger returned for a report.
+func (s *State) Reported(now Instant, blocked []quota.Blocked) { s.mergeBlocks(now, blocked) }
