@@ -8,60 +8,55 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // A request is one token request, done.
 type request struct {
-	answer  answer
-	verdict verdict
-	sent    moment // just before
-	account account
+	answer  endpoint.Answer
+	verdict endpoint.Verdict
+	sent    replica.Instant // before
+	report  replica.Report
 }
 
-func (s *Source) attempt(priority quota.Priority, why string) *quota.Attempt {
-	c := s.client
-	return &quota.Attempt{
-		ID: uuid.NewString(), Priority: priority, Organization: s.cred.Organization,
-		Scopes: []quota.Scope{quota.Tenant, s.scopes.audience, s.scopes.credentials},
-		By:     c.cache.locker.ID(), Reason: why, For: s.id,
-	}
-}
+func newAttemptID() string { return uuid.NewString() }
 
-// ask sends the request of an attempt. It goes on if ctx ends, since the token
-// may be issued already, and it has a deadline of its own.
-func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.Attempt, direct bool) request {
+// ask sends the request of an attempt. It goes on if ctx ends, since the token may be
+// issued already, and it has a deadline of its own.
+func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.Attempt, redisDown bool) request {
 	c := s.client
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	r := request{sent: c.cache.moment()}
-	r.answer = s.cred.request(sending, c.cache.rt)
-	received := time.Now()
+	r := request{sent: c.cache.now()}
+	r.answer = s.request.Send(sending, c.cache.rt)
+	received := c.cache.now()
 	r.verdict = s.judge(r.answer)
-	r.account = account{attempt: attempt, received: received, direct: direct, answer: quota.Answer{
-		Outcome: r.verdict.outcome, Header: r.answer.header, Took: r.answer.took, Status: r.status(), Blocks: r.verdict.blocks,
+	r.report = replica.Report{Attempt: attempt, Received: received, Unadmitted: redisDown, Answer: quota.Answer{
+		Outcome: r.verdict.Outcome, Header: r.answer.Header, Took: r.answer.Took, Status: r.status(), Blocks: r.verdict.Blocks,
 	}}
 
-	limits, _ := quota.ClientLimits(r.answer.header)
+	limits, _ := quota.ClientLimits(r.answer.Header)
 	info := RequestedInfo{
-		Client: c.label, Audience: s.cred.Audience, Reason: attempt.Reason, Priority: attempt.Priority, RedisDown: direct,
-		Took: r.answer.took, Status: r.answer.status, Limits: limits, Lifetime: r.verdict.grant.life,
+		Client: c.label, Audience: s.cred.Audience, Reason: attempt.Reason, Priority: attempt.Priority, RedisDown: redisDown,
+		Took: r.answer.Took, Status: r.answer.Status, Limits: limits, Lifetime: r.verdict.Token.Lifetime,
 	}
-	if r.verdict.class == "" {
-		c.log(slog.LevelInfo, "got a token", slog.String("why", attempt.Reason), slog.Duration("took", r.answer.took),
-			slog.Duration("life", r.verdict.grant.life), slog.String("quota", limits.String()))
+	if r.verdict.Class == "" {
+		c.log(slog.LevelInfo, "got a token", slog.String("reason", attempt.Reason), slog.Duration("took", r.answer.Took),
+			slog.Duration("lifetime", r.verdict.Token.Lifetime), slog.String("quota", limits.String()))
 	} else {
 		info.Err = newRequestError(r.answer, r.verdict, time.Time{})
 	}
-	tell(c.cache, c.cache.opts.Hooks.Requested, info)
+	callHook(c.cache, c.cache.opts.Hooks.Requested, info)
 	return r
 }
 
-// judge decides what an answer means. A secret may read like a code of an error:
-// then it is not shown as one.
-func (s *Source) judge(a answer) verdict {
-	v := classify(a, s.scopes)
-	if s.cred.repeatedIn(v.code) {
-		v.code = ""
+// judge decides what an answer means. A secret may read like an error code: then it is
+// not shown as one.
+func (s *Source) judge(a endpoint.Answer) endpoint.Verdict {
+	v := endpoint.Classify(a, s.scopes)
+	if s.request.Echoed(v.Code) {
+		v.Code = ""
 	}
 	return v
 }
@@ -69,20 +64,36 @@ func (s *Source) judge(a answer) verdict {
 // status is the result in a few words, for the journal.
 func (r request) status() string {
 	switch v := r.verdict; {
-	case v.class == "":
+	case v.Class == "":
 		return "200"
-	case r.answer.status == 0:
-		return string(v.class)
-	case v.code != "":
-		return string(v.class) + " " + v.code
+	case r.answer.Status == 0:
+		return string(v.Class)
+	case v.Code != "":
+		return string(v.Class) + " " + v.Code
 	default:
-		return string(v.class)
+		return string(v.Class)
 	}
 }
 
-// granted makes the record of a token that was just issued.
-func (s *Source) granted(g grant) record {
-	return record{body: body{
-		Token: g.token, Type: g.kind, TTL: g.life.Milliseconds(), By: s.client.cache.locker.ID(), Extra: g.extra,
-	}}
+// issued makes the token of an answer this replica's, and returns the record that the
+// fleet is to have.
+func (s *Source) issued(done request, req replica.Request, issue replica.Issue) (r replica.Record) {
+	t := done.verdict.Token
+	issue.Sent = done.sent
+	issue.Record = replica.Record{
+		Token: digest(t.AccessToken), Lifetime: t.Lifetime,
+		Payload: &payload{t.AccessToken, t.Type, s.client.cache.locker.ID(), t.Extra},
+	}
+	s.client.apply("Issued", func(now replica.Instant, state *replica.State) { r, _ = state.Issued(now, req, issue, random()) })
+	return r
+}
+
+// refused notes that a request brought no token.
+func (s *Source) refused(done request, req replica.Request) {
+	c := s.client
+	refused := replica.Refused{
+		Priority: req.Priority, Reason: req.Reason, Blocks: done.verdict.Blocks,
+		Err: func(retryAt time.Time) error { return newRequestError(done.answer, done.verdict, retryAt) },
+	}
+	c.apply("RequestFailed", func(now replica.Instant, state *replica.State) { state.RequestFailed(now, s.id, refused, random()) })
 }

@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/oauth2"
@@ -21,12 +20,7 @@ func warm(tb testing.TB) (*Source, oauth2.TokenSource) {
 	rdb := redis.NewClient(&redis.Options{})
 	tb.Cleanup(func() { _ = rdb.Close() })
 	s := newTestSource(tb, rdb)
-	r := testRecord(0, 1, false)
-	r.body.Token = strings.Repeat("x", 900) // as long as Auth0's are
-	r.body.TTL = (10 * time.Hour).Milliseconds()
-	s.client.mu.Lock()
-	s.adopt(r, 10*time.Hour, s.client.cache.moment(), true)
-	s.client.mu.Unlock()
+	s.give(strings.Repeat("x", 900)) // as long as Auth0's are
 	tok, err := s.Token(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
@@ -134,12 +128,7 @@ func BenchmarkSourceAtRest(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			h := first.held.Load()
-			r := h.record
-			r.body.Token = strings.Repeat("x", 900)
-			s.client.mu.Lock()
-			s.adopt(r, 10*time.Hour, s.client.cache.moment(), true)
-			s.client.mu.Unlock()
+			s.give(strings.Repeat("x", 900))
 		}
 		bytes = float64(heap()-before) / n
 		goroutines = float64(runtime.NumGoroutine()-running) / n

@@ -13,22 +13,24 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fleettoken/fleettoken/lock"
-	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
-	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // A Cache shares tokens through Redis. It is safe for concurrent use.
 type Cache struct {
 	rdb    redis.UniversalClient
 	opts   Options
-	ring   seal.Ring // empty: each client's own, from its secret
-	terms  terms
+	ring   store.KeyRing // empty: each client's own, from its secret
+	terms  replica.Terms
 	locker *lock.Locker
 	rt     http.RoundTripper
 
 	redisTimeout time.Duration
 	stuck        atomic.Int32     // calls to Redis that have not returned
+	origin       time.Time        // where replica.Instants count from
 	wall         func() time.Time // time.Now, but where a test sets the clock wrong
+	trace        func(*client, string)
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -47,14 +49,17 @@ func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
 	if rdb == nil {
 		return nil, errors.New("tokencache: no Redis client: give one, such as NewRedisClient makes")
 	}
-	c := &Cache{rdb: rdb, wall: time.Now, clients: make(map[string]*client), sources: make(map[string]*Source)}
+	c := &Cache{rdb: rdb, origin: time.Now(), wall: time.Now, clients: make(map[string]*client), sources: make(map[string]*Source)}
 	var err error
 	if c.opts, c.ring, err = opts.complete(); err != nil {
 		return nil, fmt.Errorf("tokencache: %w", err)
 	}
 	c.redisTimeout, c.rt = c.opts.RedisTimeout, c.opts.Transport
-	c.terms = terms{renewBefore: c.opts.RenewBefore, request: c.opts.RequestTimeout, lease: 2 * c.opts.RequestTimeout}
-	c.locker, err = lock.New(rdb, &lock.Options{TTL: c.terms.lease, Timeout: c.redisTimeout, Replica: c.opts.Replica})
+	c.terms = replica.Terms{RenewBefore: c.opts.RenewBefore, RequestTimeout: c.opts.RequestTimeout, Lease: 2 * c.opts.RequestTimeout}
+	if budget := c.opts.RedisDownBudget; budget != nil {
+		c.terms.RedisDownRequests, c.terms.RedisDownSpread = budget.Requests, budget.Spread
+	}
+	c.locker, err = lock.New(rdb, &lock.Options{TTL: c.terms.Lease, Timeout: c.redisTimeout, Replica: c.opts.Replica})
 	if err != nil {
 		return nil, fmt.Errorf("tokencache: %w", err)
 	}
@@ -70,18 +75,18 @@ func (c *Cache) Source(cred Credentials) (*Source, error) {
 		return nil, fmt.Errorf("tokencache: %w", err)
 	}
 	cred = cred.clone()
-	ring, sealedBy := c.ring, ""
+	ring, keyID := c.ring, ""
 	if len(ring) == 0 {
-		key, err := seal.Derive(cred.ClientSecret, keys.Hash(cred.TokenURL, cred.ClientID))
+		key, err := store.DeriveEncryptionKey(cred.ClientSecret, store.Hash(cred.TokenURL, cred.ClientID))
 		if err != nil {
 			return nil, fmt.Errorf("tokencache: %w", err)
 		}
-		ring, sealedBy = seal.Ring{key}, key.ID()
+		ring, keyID = store.KeyRing{key}, key.ID()
 	}
-	id := cred.id(sealedBy)
-	// Equal tokens asked for with different secrets or in different forms are
-	// one token to the fleet, and still two ways of asking here.
-	local := keys.Hash(id, cred.ClientSecret, fmt.Sprint(int(cred.Encoding)))
+	id := cred.id(keyID)
+	// Equal tokens requested with different secrets or in different forms are one token
+	// to the fleet, and still two ways of requesting it here.
+	local := store.Hash(id, cred.ClientSecret, fmt.Sprint(int(cred.Encoding)))
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,13 +96,13 @@ func (c *Cache) Source(cred Credentials) (*Source, error) {
 	if s, ok := c.sources[local]; ok {
 		return s, nil
 	}
-	names := keys.ForClient(c.opts.Prefix, cred.TokenURL, cred.ClientID)
+	names := store.NamesFor(c.opts.Prefix, cred.TokenURL, cred.ClientID)
 	cl, ok := c.clients[names.Lock]
 	if !ok {
 		cl = newClient(c, names, clientLabel(cred.ClientID))
 		c.clients[names.Lock] = cl
 	}
-	s := newSource(cl, cred, ring, id)
+	s := newSource(cl, cred, store.NewToken(names, id, ring))
 	c.sources[local] = s
 	return s, nil
 }
@@ -112,10 +117,8 @@ func (c *Cache) Close() error {
 	c.work.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.sources {
-		s.client.mu.Lock()
-		s.rest()
-		s.client.mu.Unlock()
+	for _, cl := range c.clients {
+		cl.apply("Close", func(replica.Instant, *replica.State) {}) // stops the timer
 	}
 	return nil
 }

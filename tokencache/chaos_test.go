@@ -125,7 +125,7 @@ var mishaps = []mishap{
 		return nil
 	}},
 	{"Redis puts an old token back", 1, 0, 0, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
-		key := tr.any(luck).source.key
+		key := tr.any(luck).source.token.Key()
 		fields := map[string]string{}
 		names, _ := tr.m.HKeys(key)
 		for _, name := range names {
@@ -283,10 +283,10 @@ type schedule struct {
 	ttl      time.Duration
 	horizon  time.Duration
 	cfg      auth0test.Config
-	events   []event
+	events   []planned
 }
 
-type event struct {
+type planned struct {
 	at, lasts time.Duration
 	mishap    mishap
 }
@@ -304,9 +304,9 @@ func draw(seed uint64) schedule {
 	if luck.IntN(2) == 0 {
 		s.cfg.PerHour, s.cfg.PerDay = 42, 100
 	}
-	period := s.ttl - usual.window(s.ttl)
+	period := s.ttl - usual.Window(s.ttl)
 	for range 2 + luck.IntN(2) {
-		e := event{mishap: mishaps[luck.IntN(len(mishaps))]}
+		e := planned{mishap: mishaps[luck.IntN(len(mishaps))]}
 		e.at = time.Duration(luck.IntN(3))*period + time.Duration(luck.ExpFloat64()*float64(3*time.Second)) - time.Duration(luck.IntN(2000))*time.Millisecond
 		if luck.IntN(5) == 0 {
 			e.at = time.Duration(luck.Int64N(int64(s.horizon / 2)))
@@ -316,7 +316,7 @@ func draw(seed uint64) schedule {
 		e.lasts = min(e.lasts, s.horizon/4)
 		s.events = append(s.events, e)
 	}
-	slices.SortFunc(s.events, func(a, b event) int { return int(a.at - b.at) })
+	slices.SortFunc(s.events, func(a, b planned) int { return int(a.at - b.at) })
 	return s
 }
 

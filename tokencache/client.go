@@ -1,221 +1,140 @@
 package tokencache
 
 import (
-	"context"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
-	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
-// A client is what the tokens of one OAuth client share in this process: the
-// lease, the ledger, what is blocked, and the flight, which is the goroutine
-// that brings them up to date. At rest there is none: a timer for each source
-// starts it when one is due.
+// A client is one OAuth client in this process. Its tokens share the lease, the
+// ledger and the blocks, so they share a state, and at most one refresh is in
+// progress. When none is due there is no goroutine, only a timer.
 type client struct {
 	cache  *Cache
-	names  keys.Client
 	label  string
+	names  store.Names
+	store  *store.Store
 	ledger *quota.Ledger
 
-	poke chan struct{} // tells a waiting flight that something is due
-
-	// mu is held for moments, never across I/O or a wait.
-	mu        sync.Mutex
-	sources   []*Source
-	flying    bool
-	following bool // Options.Subscribe is at work
-	blocks    map[quota.Scope]block
-	accounts  []account // of requests that Redis could not be told of yet
-	outage    outage
-	crowded   time.Time // until then, many may want to ask who had to wait
+	// mu guards the rest. Only apply locks it.
+	mu         sync.Mutex
+	state      replica.State
+	sources    []*Source // by the id that state has for them
+	timer      *time.Timer
+	refreshing bool
+	refreshed  bool          // a refresh was started at some time
+	listening  bool          // there is a subscription, or one is being opened
+	unwanted   chan struct{} // closed when it is wanted no longer; nil after that
 }
 
-// A block is this replica's own copy of what is blocked: losing the fleet's
-// starts no storm.
-type block struct {
-	quota.DeniedError // as it was when it was seen
-	until             time.Time
-}
-
-func newClient(c *Cache, names keys.Client, label string) *client {
+func newClient(c *Cache, names store.Names, label string) *client {
+	ledger := quota.NewLedger(c.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: c.opts.EnforcedQuota})
 	return &client{
-		cache: c, names: names, label: label,
-		ledger: quota.NewLedger(c.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: c.opts.EnforcedQuota}),
-		poke:   make(chan struct{}, 1),
-		blocks: make(map[quota.Scope]block),
+		cache: c, label: label, names: names, ledger: ledger, store: store.New(c.rdb, names, ledger),
+		state: replica.State{Terms: c.terms, Origin: c.origin.Round(0)},
 	}
 }
 
-// wake starts the flight, or tells it that something is due. The caller holds
-// mu.
-func (c *client) wake() {
-	if c.flying {
-		select {
-		case c.poke <- struct{}{}:
-		default:
+// apply is how everything changes, and the only place that locks: it lets f change
+// the state, publishes the tokens that callers are served from, starts what is due or
+// arms the timer for it, and then, without the lock, logs and calls hooks. f must
+// neither wait nor do I/O. name is that of the transition, for tests.
+func (c *client) apply(name string, f func(now replica.Instant, state *replica.State)) {
+	c.mu.Lock()
+	f(c.cache.now(), &c.state)
+	c.publish()
+	notices := c.drain()
+	c.start(c.cache.now())
+	if c.cache.trace != nil {
+		c.cache.trace(c, name)
+	}
+	c.mu.Unlock()
+	for _, n := range notices {
+		c.deliver(n)
+	}
+}
+
+// drain wakes the callers whose wait may be over, and returns what is to be logged.
+func (c *client) drain() (notices []notice) {
+	for _, n := range c.state.Drain() {
+		s := c.sources[n.ID]
+		if n.Kind != replica.Wake {
+			notices = append(notices, notice{n, s})
+			continue
+		}
+		close(s.change)
+		s.change = make(chan struct{})
+	}
+	return notices
+}
+
+// publish makes the tokens of the state those that callers are served from.
+func (c *client) publish() {
+	for id, s := range c.sources {
+		t := &c.state.Tokens[id]
+		if h := s.held.Load(); t.Held.Exists() && (h == nil || h.Held != t.Held) {
+			s.held.Store(newHeld(c.cache, h, t))
+		}
+	}
+}
+
+// start starts a refresh if one is due, and the subscription if it is wanted. If no
+// refresh is due yet, the timer calls it when one is.
+func (c *client) start(now replica.Instant) {
+	if c.cache.ctx.Err() != nil {
+		if c.timer != nil {
+			c.timer.Stop()
 		}
 		return
 	}
-	c.flying = c.cache.spawn(c.fly)
-	if c.flying && c.cache.opts.Subscribe && !c.following {
-		c.following = c.cache.spawn(c.follow)
+	c.subscribeIfWanted(now)
+	if c.refreshing { // it asks what is due when it is done
+		return
+	}
+	switch due, at := c.state.Next(now); {
+	case len(due) > 0:
+		c.refreshing = c.cache.spawn(c.refresh)
+		c.refreshed = true
+	case at != 0 && c.timer == nil:
+		c.timer = time.AfterFunc(at-now.Mono, func() { c.apply("Tick", func(replica.Instant, *replica.State) {}) })
+	case at != 0:
+		c.timer.Reset(at - now.Mono)
+	case c.timer != nil:
+		c.timer.Stop()
 	}
 }
 
-// fly brings the sources up to date, round by round, until none is due.
-func (c *client) fly() {
-	ctx := c.cache.ctx
-	var ear *listener
-	defer func() {
-		if ear != nil {
-			ear.close()
+// due returns the tokens that want a refresh now. If none does, the refresh in
+// progress is over.
+func (c *client) due() (batch []*Source) {
+	c.apply("Next", func(now replica.Instant, state *replica.State) {
+		if c.cache.ctx.Err() == nil {
+			due, _ := state.Next(now)
+			batch = c.sourcesOf(due)
 		}
-	}()
-	for {
-		batch := c.due()
-		if len(batch) == 0 {
-			return
-		}
-		ear = c.round(ctx, batch, ear)
-	}
-}
-
-// due returns the sources that want something now. If there are none, or the
-// cache is closed, the flight is over: whoever comes next starts another one.
-func (c *client) due() []*Source {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var batch []*Source
-	now := time.Now()
-	for _, s := range c.sources {
-		if !s.at.IsZero() && !s.at.After(now) {
-			if s.idle() {
-				s.rest()
-				continue
-			}
-			batch = append(batch, s)
-		}
-	}
-	if c.cache.ctx.Err() != nil {
-		batch = nil
-	}
-	c.flying = len(batch) > 0
+		c.refreshing = len(batch) > 0
+	})
 	return batch
 }
 
-// learn keeps a copy of the blocks that are on.
-func (c *client) learn(blocked []quota.Blocked) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, b := range blocked {
-		c.keep(quota.DeniedError{Scope: b.Scope, Reason: b.Reason, Count: b.Count, RetryIn: b.Remaining})
+// sourcesOf returns the sources with the given ids. The caller is in apply.
+func (c *client) sourcesOf(ids []int) (batch []*Source) {
+	for _, id := range ids {
+		batch = append(batch, c.sources[id])
 	}
+	return batch
 }
 
-// keep keeps a copy of one, unless there is one that lasts longer. The caller holds
-// mu.
-func (c *client) keep(denied quota.DeniedError) {
-	until := time.Now().Add(denied.RetryIn)
-	if known, ok := c.blocks[denied.Scope]; ok && known.until.After(until) {
-		return
+func idsOf(batch []*Source) (ids []int) {
+	for _, s := range batch {
+		ids = append(ids, s.id)
 	}
-	c.blocks[denied.Scope] = block{denied, until}
-	c.crowd(until)
+	return ids
 }
 
-// crowd notes that many may want to ask from a moment on, when what held them up
-// is over. The caller holds mu.
-func (c *client) crowd(from time.Time) {
-	if until := from.Add(time.Minute); until.After(c.crowded) {
-		c.crowded = until
-	}
-}
-
-// pace keeps those apart who were held up together: whoever has asked for a token
-// keeps the lease for a while, so that the fleet asks for two in a second at most.
-// Otherwise the tenant's own limit, which has a second as well, would be next.
-func (c *client) pace(ctx context.Context, asked time.Time) {
-	c.mu.Lock()
-	now := time.Now()
-	crowded := now.Before(c.crowded)
-	for _, whole := range []quota.Scope{quota.Client, quota.Tenant} {
-		crowded = crowded && !c.blocks[whole].until.After(now) // else nobody asks next, and all shall hear of it
-	}
-	c.mu.Unlock()
-	if !crowded {
-		return
-	}
-	select {
-	case <-time.After(time.Until(asked.Add(500 * time.Millisecond))):
-	case <-ctx.Done():
-	}
-}
-
-// forget drops the blocks that a success has disproved.
-func (c *client) forget(scopes []quota.Scope) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, scope := range scopes {
-		delete(c.blocks, scope)
-	}
-}
-
-// punish keeps blocks of this replica's own making, where the fleet has none:
-// since Redis could not be told, or takes the trouble for ours alone. It returns
-// when the last of them ends.
-func (c *client) punish(blocks []quota.Block) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	last := now
-	for _, b := range blocks {
-		mine := c.blocks[b.Scope]
-		if !mine.until.After(now) {
-			wait := b.Backoff(mine.Count + 1)
-			wait += rand.N(min(wait/10, 30*time.Second) + 1)
-			mine = block{quota.DeniedError{Scope: b.Scope, Reason: b.Reason, Count: mine.Count + 1}, now.Add(wait)}
-			c.blocks[b.Scope] = mine
-		}
-		if mine.until.After(last) {
-			last = mine.until
-		}
-	}
-	return last
-}
-
-// blocked returns the block that holds s back longest, if any does.
-func (c *client) blocked(s *Source) *quota.DeniedError {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var worst block
-	for _, scope := range s.scopeList {
-		if b, ok := c.blocks[scope]; ok && b.until.After(worst.until) {
-			worst = b
-		}
-	}
-	left := time.Until(worst.until)
-	if left <= 0 {
-		return nil
-	}
-	denied := worst.DeniedError
-	denied.RetryIn, denied.RetryAt = left, c.cache.wall().Add(left)
-	return &denied
-}
-
-// announce tells those who wait that the lease is free, and that there may be
-// something to see. It is a hint, so a failure is none.
-func (c *client) announce(ctx context.Context) {
-	_, _ = call(context.WithoutCancel(ctx), c.cache, func(ctx context.Context) (int64, error) {
-		return c.cache.rdb.Publish(ctx, c.names.News, lookNews).Result()
-	})
-}
-
-// log says what has changed.
-func (c *client) log(level slog.Level, message string, attrs ...slog.Attr) {
-	defer func() { _ = recover() }() // a handler that panics must not end the flight
-	c.cache.opts.Logger.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("client", c.label)}, attrs...)...)
-}
+// random is the random number of a transition.
+func random() float64 { return rand.Float64() }

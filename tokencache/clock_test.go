@@ -95,7 +95,7 @@ func TestSleepAfterDirect(t *testing.T) {
 			f.t.Errorf("the token expires at %v, and this replica serves it until %v", truth.UTC(), got.UTC())
 		}
 		var ms int64
-		fmt.Sscan(f.m.HGet(r.source.key, "expires"), &ms)
+		fmt.Sscan(f.m.HGet(r.source.token.Key(), "expires"), &ms)
 		if got := time.UnixMilli(ms); got.After(truth.Add(time.Minute)) {
 			f.t.Errorf("the token expires at %v, and the fleet is told %v", truth.UTC(), got.UTC())
 		}
@@ -165,7 +165,7 @@ func TestRedisClockJumpsDuringALease(t *testing.T) {
 						time.Sleep(100 * time.Millisecond)
 					}
 					lock := f.replicas[0].source.client.names.Lock
-					holder := slices.IndexFunc(f.replicas, func(r *replica) bool {
+					holder := slices.IndexFunc(f.replicas, func(r *testReplica) bool {
 						value, _ := f.m.Get(lock)
 						return strings.Contains(value, r.cache.locker.ID())
 					})

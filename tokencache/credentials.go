@@ -16,7 +16,8 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
-	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // Credentials identify one token, and what is needed to ask for it. All fields
@@ -178,8 +179,16 @@ func (c Credentials) id(sealedBy string) string {
 	scopes := slices.Clone(c.Scopes)
 	slices.Sort(scopes)
 	scopes = slices.Compact(scopes)
-	return keys.Hash(c.TokenURL, c.ClientID, c.Audience, c.Organization,
-		keys.Hash(scopes...), c.Params.Encode(), sealedBy)
+	return store.Hash(c.TokenURL, c.ClientID, c.Audience, c.Organization,
+		store.Hash(scopes...), c.Params.Encode(), sealedBy)
+}
+
+// request returns what is sent to the token endpoint.
+func (c Credentials) request() endpoint.Request {
+	return endpoint.Request{
+		URL: c.TokenURL, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Audience: c.Audience, Organization: c.Organization,
+		Scopes: c.Scopes, Params: c.Params, Encoding: endpoint.Encoding(c.Encoding),
+	}
 }
 
 // clone returns a copy that shares nothing with c.

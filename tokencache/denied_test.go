@@ -11,10 +11,11 @@ import (
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // counted counts the commands that some replicas send from now on, on average.
-func counted(replicas []*replica) (each func() float64) {
+func counted(replicas []*testReplica) (each func() float64) {
 	counters := make([]*counter, len(replicas))
 	for i, r := range replicas {
 		counters[i] = new(counter)
@@ -30,7 +31,7 @@ func counted(replicas []*replica) (each func() float64) {
 }
 
 // far lets replies take a moment, so that no replica is done before the next begins.
-func far(replicas []*replica) {
+func far(replicas []*testReplica) {
 	for _, r := range replicas {
 		r.net.set(func() { r.net.delay = time.Millisecond })
 	}
@@ -157,7 +158,7 @@ func spend(f *fleet, n int) {
 }
 
 // another returns a replica's source of another token.
-func (f *fleet) another(r *replica, change func(cred *Credentials)) *Source {
+func (f *fleet) another(r *testReplica, change func(cred *Credentials)) *Source {
 	f.t.Helper()
 	cred := f.credentials()
 	change(&cred)
@@ -186,22 +187,22 @@ func (f *fleet) two() {
 // A replica without a token is denied one for hours. The fleet has one again long
 // before, and whoever asks this replica gets it, also those who leave at once.
 func TestDeniedReplicaSeesTheFleetsToken(t *testing.T) {
-	for name, lose := range map[string]func(f *fleet, a *replica){
-		"by the server": func(f *fleet, _ *replica) {
+	for name, lose := range map[string]func(f *fleet, a *testReplica){
+		"by the server": func(f *fleet, _ *testReplica) {
 			f.m.FlushAll()
 			f.tenant.Inject(1, auth0test.QuotaExceeded(12*time.Hour))
 		},
-		"by the ledger": func(f *fleet, a *replica) {
+		"by the ledger": func(f *fleet, a *testReplica) {
 			spend(f, 9)
-			f.m.Del(a.source.key)
+			f.m.Del(a.source.token.Key())
 		},
-		"for damage": func(f *fleet, a *replica) {
+		"for damage": func(f *fleet, a *testReplica) {
 			tok, _ := a.source.Token(f.t.Context())
 			if err := a.source.Invalidate(f.t.Context(), tok); err != nil { // all that may be forced
 				f.t.Fatal(err)
 			}
 			synctest.Wait() // until the fleet has the new one
-			f.m.HSet(a.source.key, "sealed", "garbage")
+			f.m.HSet(a.source.token.Key(), "sealed", "garbage")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestDeniedReplicaSeesTheFleetsToken(t *testing.T) {
 				requests := f.requests()
 				replicas := f.start(3)
 				far(replicas)
-				denied := func(r *replica) {
+				denied := func(r *testReplica) {
 					_, err := r.source.Token(f.t.Context())
 					if again, _ := retryAt(err); time.Until(again) < 40*time.Minute {
 						f.t.Fatalf("%s: got %v, want that it is denied for long", r.name, err)
@@ -296,21 +297,20 @@ func TestDeniedForWhatIsTakenBack(t *testing.T) {
 		c := a.source.client
 		both := []*Source{a.source, f.another(a, func(cred *Credentials) { cred.Audience = "two" })}
 		for _, s := range both {
-			attempt := s.attempt(quota.Need, "cold")
+			attempt := s.attempt(replica.Request{Priority: quota.Need, Reason: replica.Cold})
 			if _, err := c.ledger.Admit(f.t.Context(), attempt); err != nil {
 				f.t.Fatal(err)
 			}
-			c.remember(account{attempt: attempt, answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
+			c.queueReports(replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
 		}
 		if _, err := f.start(1)[0].source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
 			f.t.Fatalf("got %v", err)
 		}
-		c.mu.Lock()
-		for _, s := range both { // as if callers had left a moment ago: both are looked at in one round
-			s.missed, s.at = time.Now().Add(time.Minute), time.Now()
-		}
-		c.wake()
-		c.mu.Unlock()
+		c.apply("", func(now replica.Instant, state *replica.State) {
+			for _, s := range both { // as if callers had just left: both are fetched at once
+				state.Tokens[s.id].RecentUntil = now.Mono + time.Minute
+			}
+		})
 		synctest.Wait()
 		for _, s := range both {
 			if _, err := s.Token(f.t.Context()); err != nil {
@@ -341,7 +341,7 @@ func TestDeniedToAnOrganization(t *testing.T) {
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, OrganizationPerHour: 1}, Options{EnforcedQuota: true}, func(f *fleet) {
 		r := f.start(1)[0]
-		of := func(r *replica, organization, audience string) *Source {
+		of := func(r *testReplica, organization, audience string) *Source {
 			return f.another(r, func(cred *Credentials) { cred.Organization, cred.Audience = organization, audience })
 		}
 		ask := func(s *Source) error { _, err := s.Token(f.t.Context()); return err }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 )
 
 var (
@@ -152,8 +153,8 @@ func (c Class) advice() string {
 }
 
 // newRequestError makes the error of a failed answer.
-func newRequestError(a answer, v verdict, retryAt time.Time) *RequestError {
-	return &RequestError{Class: v.class, Status: a.status, Code: v.code, RetryAt: retryAt, detail: v.detail, header: shownHeader(a.header), err: a.err}
+func newRequestError(a endpoint.Answer, v endpoint.Verdict, retryAt time.Time) *RequestError {
+	return &RequestError{Class: Class(v.Class), Status: a.Status, Code: v.Code, RetryAt: retryAt, detail: v.Detail, header: shownHeader(a.Header), err: a.Err}
 }
 
 // shownHeader returns what of a response's header may be shown: the fields that

@@ -48,7 +48,7 @@ func TestFault(t *testing.T) {
 				t.Run("story", f.story)
 			}
 			const ttl = 10 * time.Hour
-			renewal := ttl - usual.window(ttl)
+			renewal := ttl - usual.Window(ttl)
 			for _, moment := range []struct {
 				name string
 				at   time.Duration
@@ -458,7 +458,7 @@ var faults = []fault{
 		t.Run("type", again(TestKeysOfAnotherType))
 	}},
 	{number: 64, name: "somebody writes a token of their own", story: spoiltRecord(func(f *fleet, s *Source) {
-		f.m.HSet(s.key, "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", `{"token":"theirs","type":"Bearer"}`)
+		f.m.HSet(s.token.Key(), "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", `{"token":"theirs","type":"Bearer"}`)
 	})},
 	{number: 65, name: "somebody copies a record to another place", story: again(TestRecordIsCopied)},
 	{number: 66, name: "somebody puts an older record back", story: again(TestRecordIsRolledBack)},
@@ -472,7 +472,7 @@ var faults = []fault{
 	{number: 71, name: "a value of hundreds of megabytes", story: func(t *testing.T) {
 		t.Run("reaches nobody", again(TestLookTransfersLittle))
 		t.Run("is replaced", spoiltRecord(func(f *fleet, s *Source) {
-			f.m.HSet(s.key, "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", strings.Repeat("x", 1<<20))
+			f.m.HSet(s.token.Key(), "issued", "0", "expires", fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), "sealed", strings.Repeat("x", 1<<20))
 		}))
 	}},
 	{number: 72, name: "a token with bytes that no header may have", story: func(t *testing.T) {

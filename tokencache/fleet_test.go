@@ -48,13 +48,13 @@ type fleet struct {
 	opts     Options
 	secret   string // the client's
 	password string // that of Redis
-	replicas []*replica
+	replicas []*testReplica
 	log      log  // what was logged, unless the story reads that itself
 	judged   bool // by a trial, which has searched what it printed
 }
 
-// A replica is a process as far as the fleet can tell.
-type replica struct {
+// A testReplica is a process as far as the fleet can tell.
+type testReplica struct {
 	name   string
 	rdb    *redis.Client
 	cache  *Cache
@@ -146,7 +146,7 @@ func (f *fleet) credentials() Credentials {
 }
 
 // start adds n replicas.
-func (f *fleet) start(n int) []*replica {
+func (f *fleet) start(n int) []*testReplica {
 	f.t.Helper()
 	for range n {
 		f.replicas = append(f.replicas, f.boot(fmt.Sprintf("r%d", len(f.replicas))))
@@ -154,9 +154,9 @@ func (f *fleet) start(n int) []*replica {
 	return f.replicas[len(f.replicas)-n:]
 }
 
-func (f *fleet) boot(name string) *replica {
+func (f *fleet) boot(name string) *testReplica {
 	f.t.Helper()
-	r := &replica{name: name, net: &link{m: f.m}, web: &door{base: f.tenant.Transport()}}
+	r := &testReplica{name: name, net: &link{m: f.m}, web: &door{base: f.tenant.Transport()}}
 	r.rdb = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:6379", Password: f.password, Dialer: r.net.dial, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: 1,
 		PoolSize: 4, PipelinePoolSize: -1, ConnMaxIdleTime: -1, DialerRetries: 1,
@@ -178,7 +178,7 @@ func (f *fleet) boot(name string) *replica {
 // close ends a replica, unless somebody else does: a story may end one that is just
 // dying. Nobody waits here for whoever was first, as a Mutex or a Once would: time
 // stands still in a bubble as long as somebody waits for one of them.
-func (r *replica) close() {
+func (r *testReplica) close() {
 	if r.closed.Swap(true) {
 		return
 	}
@@ -187,7 +187,7 @@ func (r *replica) close() {
 }
 
 // token asks a replica for a token and checks that it is one.
-func (f *fleet) token(r *replica) string {
+func (f *fleet) token(r *testReplica) string {
 	f.t.Helper()
 	tok, err := r.source.Token(f.t.Context())
 	if err != nil {
@@ -202,7 +202,7 @@ func (f *fleet) token(r *replica) string {
 
 // together asks all replicas for a token at once, and returns how long the
 // slowest one took.
-func (f *fleet) together(replicas []*replica) time.Duration {
+func (f *fleet) together(replicas []*testReplica) time.Duration {
 	f.t.Helper()
 	var wg sync.WaitGroup
 	start := time.Now()

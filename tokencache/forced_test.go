@@ -33,7 +33,7 @@ func (f *fleet) get(client *http.Client) int {
 	return resp.StatusCode
 }
 
-func (f *fleet) client(r *replica) *http.Client {
+func (f *fleet) client(r *testReplica) *http.Client {
 	return &http.Client{Transport: r.source.Transport(f.tenant.Transport())}
 }
 
@@ -208,7 +208,7 @@ func doesNotComeBack(t *testing.T, replace func(ctx context.Context, s *Source) 
 		f.together(f.start(3))
 		synctest.Wait()
 		old := f.token(f.replicas[0])
-		key := f.replicas[0].source.key
+		key := f.replicas[0].source.token.Key()
 		issued, expires, sealed := f.m.HGet(key, "issued"), f.m.HGet(key, "expires"), f.m.HGet(key, "sealed")
 		time.Sleep(time.Minute)
 		if err := replace(f.t.Context(), f.replicas[1].source); err != nil {
@@ -220,9 +220,7 @@ func doesNotComeBack(t *testing.T, replace func(ctx context.Context, s *Source) 
 		// rotation would give back what it has.
 		f.m.Del(key)
 		s := f.replicas[0].source
-		s.client.mu.Lock()
-		s.schedule(0)
-		s.client.mu.Unlock()
+		s.fetchNow()
 		synctest.Wait()
 		if f.m.Exists(key) {
 			f.t.Error("a token from before the rotation was given back to the fleet")
@@ -383,10 +381,8 @@ func TestRejectWhileTheTokenExpires(t *testing.T) {
 					f.t.Fatal(err)
 				}
 				h := r.source.held.Load()
-				r.source.client.mu.Lock()
-				r.source.rest() // it would have been renewed long before
-				r.source.client.mu.Unlock()
-				time.Sleep(h.plan.expire - time.Second)
+				r.source.putOff(h.Plan.Expire) // it would have been renewed long before
+				time.Sleep(h.Plan.Expire - time.Second)
 				fails(f)
 				ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Minute)
 				defer cancel()

@@ -67,14 +67,14 @@ type DeniedInfo struct {
 	Err              *quota.DeniedError
 }
 
-// tell calls one hook of a Trace.
-func tell[T any](c *Cache, hook func(T), info T) {
+// callHook calls one hook, if it is set.
+func callHook[T any](c *Cache, hook func(T), info T) {
 	if hook == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			c.opts.Logger.Error("a trace function panicked", slog.Any("panic", p))
+			c.opts.Logger.Error("a hook panicked", slog.Any("panic", p))
 		}
 	}()
 	hook(info)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // Somebody writes into the key of the floor.
@@ -21,7 +22,7 @@ func TestGarbageFloor(t *testing.T) {
 		t.Run(garbage, func(t *testing.T) {
 			story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 				f.start(20)
-				_ = f.m.Set(f.replicas[0].source.floorKey, garbage)
+				_ = f.m.Set(f.replicas[0].source.token.MinIssuedKey(), garbage)
 				f.together(f.replicas)
 				f.want(1)
 			})
@@ -49,7 +50,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 				// The quota is known already.
 				f.token(r)
 				synctest.Wait()
-				f.m.Del(r.source.key)
+				f.m.Del(r.source.token.Key())
 				r.close()
 				*r = *f.boot("again")
 				spoil(f)
@@ -85,21 +86,21 @@ func TestNewsIsRepeated(t *testing.T) {
 		r := f.start(1)[0]
 		f.token(r)
 		h := r.source.held.Load()
-		sealed, err := sealRecord(r.source.ring, r.source.key, h.record)
+		sealed, err := r.source.token.Seal(storeRecord(h.Record))
 		if err != nil {
 			f.t.Fatal(err)
 		}
 		time.Sleep(11 * time.Hour) // it is over
 		past := time.Now().Add(-20 * 24 * time.Hour).UnixMilli()
-		message := fmt.Appendf(nil, "token %s %d %d %d %s", r.source.id, h.record.issued, h.record.expires, past, sealed)
-		r.source.client.hear(message, r.cache.moment())
+		message := fmt.Appendf(nil, "token %s %d %d %d %s", r.source.token.ID, h.Record.Issued, h.Record.Expires, past, sealed)
+		r.source.client.handle(message, r.cache.now())
 		if h.same(r.source.valid()) {
 			f.t.Error("a replica went back to a token that it had, and that is over")
 		}
 		cold := f.start(1)[0]
-		cold.source.client.hear(message, cold.cache.moment())
-		if h := cold.source.valid(); h != nil && h.left > 10*time.Hour {
-			f.t.Errorf("a token of 10 h is believed to have %v left", h.left)
+		cold.source.client.handle(message, cold.cache.now())
+		if h := cold.source.valid(); h != nil && h.Remaining > 10*time.Hour {
+			f.t.Errorf("a token of 10 h is believed to have %v left", h.Remaining)
 		}
 	})
 }
@@ -111,10 +112,10 @@ func TestLookTransfersLittle(t *testing.T) {
 		name string
 		put  func(f *fleet, s *Source, big string)
 	}{
-		{"sealed", func(f *fleet, s *Source, big string) { f.m.HSet(s.key, "sealed", big) }},
-		{"issued", func(f *fleet, s *Source, big string) { f.m.HSet(s.key, "issued", big) }},
-		{"expires", func(f *fleet, s *Source, big string) { f.m.HSet(s.key, "expires", big) }},
-		{"floor", func(f *fleet, s *Source, big string) { _ = f.m.Set(s.floorKey, big) }},
+		{"sealed", func(f *fleet, s *Source, big string) { f.m.HSet(s.token.Key(), "sealed", big) }},
+		{"issued", func(f *fleet, s *Source, big string) { f.m.HSet(s.token.Key(), "issued", big) }},
+		{"expires", func(f *fleet, s *Source, big string) { f.m.HSet(s.token.Key(), "expires", big) }},
+		{"floor", func(f *fleet, s *Source, big string) { _ = f.m.Set(s.token.MinIssuedKey(), big) }},
 		{"block", func(f *fleet, s *Source, big string) { f.m.HSet(s.client.names.Quota, "b:client", big) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -133,8 +134,8 @@ func TestLookTransfersLittle(t *testing.T) {
 					return err
 				}))
 				token := f.token(newcomer)
-				if n := received.Load(); n == 0 || n > 2*maxSealed {
-					f.t.Errorf("%d bytes came from Redis, want some, and %d at most", n, 2*maxSealed)
+				if n := received.Load(); n == 0 || n > 2*store.MaxRecordSize {
+					f.t.Errorf("%d bytes came from Redis, want some, and %d at most", n, 2*store.MaxRecordSize)
 				}
 				if f.token(f.start(1)[0]) != token {
 					f.t.Error("the record was not replaced")

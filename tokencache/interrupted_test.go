@@ -30,7 +30,7 @@ func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r
 
 // afterAnswer lets something happen when r has got an answer from the token
 // endpoint, before anybody knows of it.
-func (f *fleet) afterAnswer(r *replica, happens func()) {
+func (f *fleet) afterAnswer(r *testReplica, happens func()) {
 	base := f.tenant.Transport()
 	r.cache.rt = tripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := base.RoundTrip(req)
@@ -160,7 +160,7 @@ func TestRedisIsReadOnly(t *testing.T) {
 		var commands atomic.Int64
 		r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 			commands.Add(1)
-			if args := cmd.Args(); strings.HasPrefix(fmt.Sprint(args[0]), "eval") && args[1] != readLua {
+			if args := cmd.Args(); strings.HasPrefix(fmt.Sprint(args[0]), "eval") && !strings.HasPrefix(fmt.Sprint(args[1]), "-- read:") {
 				cmd.SetErr(errors.New("READONLY You can't write against a read only replica."))
 				return cmd.Err()
 			}
@@ -184,7 +184,7 @@ func TestReplyOfAdmitIsLost(t *testing.T) {
 		r := f.start(1)[0]
 		f.token(r)
 		synctest.Wait()
-		f.m.Del(r.source.key)
+		f.m.Del(r.source.token.Key())
 		r.close()
 		*r = *f.boot("again")
 		lost := 0

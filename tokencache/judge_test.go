@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // A trial is a fleet to which things happen, while callers on every replica use
@@ -41,13 +42,13 @@ type trial struct {
 
 // A member is a replica and its callers.
 type member struct {
-	*replica
+	*testReplica
 	leave    context.CancelFunc
 	left     chan struct{}
-	record   record        // of the best token it ever served
-	unsteady bool          // its clock was set, so it has to measure anew
-	clockSet time.Time     // when it was
-	offset   time.Duration // how far its wall clock is off
+	record   replica.Record // of the best token it ever served
+	unsteady bool           // its clock was set, so it has to measure anew
+	clockSet time.Time      // when it was
+	offset   time.Duration  // how far its wall clock is off
 	mu       sync.Mutex
 }
 
@@ -109,7 +110,7 @@ func (tr *trial) add() *member {
 	tr.named++
 	name := fmt.Sprintf("r%d", tr.named)
 	tr.mu.Unlock()
-	m := &member{replica: tr.boot(name), leave: func() {}, left: make(chan struct{})}
+	m := &member{testReplica: tr.boot(name), leave: func() {}, left: make(chan struct{})}
 	m.cache.wall = func() time.Time { m.mu.Lock(); defer m.mu.Unlock(); return time.Now().Add(m.offset) }
 	close(m.left)
 	tr.mu.Lock()
@@ -163,7 +164,7 @@ const patience = 20 * time.Second
 func (tr *trial) call(ctx context.Context, m *member) {
 	before := m.source.held.Load()
 	m.mu.Lock()
-	sure := before != nil && !m.unsteady && time.Until(before.since.mono.Add(before.left)) > leeway(before.record.ttl())
+	sure := before != nil && !m.unsteady && time.Until(before.since.Add(before.Remaining)) > replica.Leeway(before.Record.Lifetime)
 	m.mu.Unlock()
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -192,15 +193,15 @@ func (tr *trial) call(ctx context.Context, m *member) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := m.source.held.Load()
-	if h != nil && h.since.mono.After(m.clockSet) || tr.isOver(dead) { // for it can measure now
+	if h != nil && h.since.After(m.clockSet) || tr.isOver(dead) { // for it can measure now
 		m.unsteady = false
 	}
-	if h != nil && h.record.expires > 0 {
-		if m.record.expires > 0 && h.record.order(m.record) < 0 {
+	if h != nil && h.Record.Expires > 0 {
+		if m.record.Expires > 0 && h.Record.Compare(m.record) < 0 {
 			tr.violates("P4", "%s went back from a token of %v to one of %v", m.name,
-				m.record.asked(), h.record.asked())
+				issuedAt(m.record), issuedAt(h.Record))
 		}
-		m.record = h.record
+		m.record = h.Record
 	}
 }
 
@@ -271,8 +272,8 @@ func (tr *trial) late(start time.Time) time.Duration {
 func (tr *trial) stocked() bool {
 	return slices.ContainsFunc(tr.all(), func(m *member) bool {
 		h := m.source.valid()
-		return h != nil && h.plan.expire-h.age(m.source.client.cache.wall()) > time.Minute &&
-			tr.m.HGet(m.source.key, "issued") == strconv.FormatInt(h.record.issued, 10)
+		return h != nil && h.Plan.Expire-h.Age(m.cache.now()) > time.Minute &&
+			tr.m.HGet(m.source.token.Key(), "issued") == strconv.FormatInt(h.Record.Issued, 10)
 	})
 }
 
@@ -316,7 +317,7 @@ func (tr *trial) judge() {
 	for _, r := range requests {
 		slowest = max(slowest, r.Ended.Sub(r.Arrived))
 	}
-	period := ttl - usual.window(ttl) - slowest
+	period := ttl - usual.Window(ttl) - slowest
 	due := int((time.Since(tr.began) + period - 1) / period)
 	if len(requests) > due+tr.costs {
 		tr.violates("P2", "got %d token requests, want %d and %d for what happened, at most", len(requests), due, tr.costs)

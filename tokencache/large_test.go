@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 )
 
 // A countedConn counts what is read from it.
@@ -28,9 +29,9 @@ func (c countedConn) Read(p []byte) (int, error) {
 
 // through lets r ask through the transport that is the default, which counts what
 // it reads.
-func (f *fleet) through(r *replica) (read *atomic.Int64) {
+func (f *fleet) through(r *testReplica) (read *atomic.Int64) {
 	read = new(atomic.Int64)
-	pipe, rt := f.tenant.Transport(), endpointTransport(nil)
+	pipe, rt := f.tenant.Transport(), endpoint.NewTransport(nil)
 	rt.TLSClientConfig.RootCAs = pipe.TLSClientConfig.RootCAs
 	rt.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := pipe.DialContext(ctx, network, addr)

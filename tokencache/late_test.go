@@ -36,7 +36,7 @@ func TestTokenFromPastRedisDoesNotOutliveARotation(t *testing.T) {
 					f.t.Fatal(err)
 				}
 				if !row.shorter {
-					f.m.Del(operator.source.key)
+					f.m.Del(operator.source.token.Key())
 				}
 				lone.net.mend()
 				time.Sleep(time.Minute)
@@ -89,7 +89,7 @@ func TestRotationByARenewalLasts(t *testing.T) {
 			f.t.Fatal(err)
 		}
 		f.want(2)
-		f.m.Del(operator.source.key)
+		f.m.Del(operator.source.token.Key())
 		operator.net.cut()
 		renewer.net.cut()
 		lone.net.mend()
@@ -150,11 +150,9 @@ func TestLateAnswerFromPastRedis(t *testing.T) {
 }
 
 // lookNow lets a replica look, as it may at any time.
-func (r *replica) lookNow() {
+func (r *testReplica) lookNow() {
 	s := r.source
-	s.client.mu.Lock()
-	defer s.client.mu.Unlock()
-	s.schedule(0)
+	s.fetchNow()
 }
 
 // A replica that looks, and sees that its token was rotated away, replaces it, also
@@ -170,7 +168,7 @@ func TestLookShowsARotation(t *testing.T) {
 		if err := operator.source.Rotate(f.t.Context()); err != nil {
 			f.t.Fatal(err)
 		}
-		f.m.Del(operator.source.key)
+		f.m.Del(operator.source.token.Key())
 		other.lookNow()
 		time.Sleep(time.Minute)
 		if f.token(other) == old {

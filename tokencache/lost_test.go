@@ -73,7 +73,7 @@ func TestReplyIsLost(t *testing.T) {
 
 // leaseScript returns how many arguments a command gives to a script that is about
 // the lease alone, and false if it is none: three to take it, one to give it back.
-func (r *replica) leaseScript(cmd redis.Cmder) (int, bool) {
+func (r *testReplica) leaseScript(cmd redis.Cmder) (int, bool) {
 	args := cmd.Args()
 	if !strings.HasPrefix(cmd.Name(), "eval") || len(args) < 5 || fmt.Sprint(args[2]) != "1" || fmt.Sprint(args[3]) != r.source.client.names.Lock {
 		return 0, false

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // The defaults of Options.
@@ -134,7 +135,7 @@ type RedisDownBudget struct {
 
 // complete returns a copy of the options with the defaults filled in, and the
 // keys made of them. The error tells all that is wrong with them.
-func (o *Options) complete() (Options, seal.Ring, error) {
+func (o *Options) complete() (Options, store.KeyRing, error) {
 	var out Options
 	if o != nil {
 		out = *o
@@ -174,9 +175,9 @@ func (o *Options) complete() (Options, seal.Ring, error) {
 		direct.Spread = cmp.Or(direct.Spread, 10*time.Second)
 		out.RedisDownBudget = &direct
 	}
-	var ring seal.Ring
+	var ring store.KeyRing
 	for i, secret := range out.EncryptionKeys {
-		key, err := seal.New(secret)
+		key, err := store.NewEncryptionKey(secret)
 		if err != nil {
 			complain(fmt.Sprintf("EncryptionKeys[%d]", i), "is no key: %v: make one with: openssl rand 32", err)
 			continue
@@ -185,7 +186,7 @@ func (o *Options) complete() (Options, seal.Ring, error) {
 	}
 	out.EncryptionKeys = nil // not needed any more, so not kept
 	if out.Transport == nil {
-		out.Transport = endpointTransport(out.RootCAs)
+		out.Transport = endpoint.NewTransport(out.RootCAs)
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)

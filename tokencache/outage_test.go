@@ -20,6 +20,8 @@ import (
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // Redis is away for hours. Whoever has a valid token serves it, and nobody
@@ -135,11 +137,11 @@ func TestBrokenSubscription(t *testing.T) {
 	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
-		ear, err := r.source.client.listen(f.t.Context())
+		ear, err := r.source.client.subscribe(f.t.Context())
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		f.m.Publish(r.source.client.names.News, "a word")
+		f.m.Publish(r.source.client.names.Channel, "a word")
 		if got := string(<-ear.messages); got != "a word" {
 			f.t.Errorf("heard %q", got)
 		}
@@ -393,6 +395,7 @@ func TestSecretRollsOut(t *testing.T) {
 		if refused != 1 {
 			f.t.Errorf("got %d refusals of the wrong secret, want 1 for the whole fleet", refused)
 		}
+		time.Sleep(time.Second)           // the lease is kept for a while after a refusal
 		f.serve(time.Minute, time.Second) // the others do not notice
 		f.tenant.Update(func(c *auth0test.Config) { c.ClientSecret = "new-secret" })
 		time.Sleep(5 * time.Minute)
@@ -435,7 +438,7 @@ func TestDamagedRecord(t *testing.T) {
 		"garbage":        func(f *fleet, key string) { f.m.HSet(key, "sealed", "garbage") },
 		"cut":            func(f *fleet, key string) { f.m.HSet(key, "sealed", f.m.HGet(key, "sealed")[:20]) },
 		"wrong type":     func(f *fleet, key string) { f.m.Del(key); _ = f.m.Set(key, "x") },
-		"too large":      func(f *fleet, key string) { f.m.HSet(key, "sealed", strings.Repeat("x", maxSealed+1)) },
+		"too large":      func(f *fleet, key string) { f.m.HSet(key, "sealed", strings.Repeat("x", store.MaxRecordSize+1)) },
 		"another moment": func(f *fleet, key string) { f.m.HSet(key, "issued", "9") },
 		"a later expiry": func(f *fleet, key string) { f.m.HSet(key, "expires", "99999999999999") },
 		"no numbers":     func(f *fleet, key string) { f.m.HSet(key, "issued", "x", "expires", "y") },
@@ -446,7 +449,7 @@ func TestDamagedRecord(t *testing.T) {
 				r := f.start(1)[0]
 				token := f.token(r)
 				synctest.Wait()
-				key := r.source.key
+				key := r.source.token.Key()
 				damage(f, key)
 
 				// Newcomers replace it, but only so often.
@@ -468,9 +471,7 @@ func TestDamagedRecord(t *testing.T) {
 				}
 				// Who has a valid token mends it, at no cost.
 				before := f.requests()
-				r.source.client.mu.Lock()
-				r.source.schedule(0)
-				r.source.client.mu.Unlock()
+				r.source.fetchNow()
 				synctest.Wait()
 				newcomer := f.start(1)[0]
 				f.token(newcomer)
@@ -732,7 +733,7 @@ func TestTenantLimitWithAQuotaThatIsOnlyWatched(t *testing.T) {
 		f.tenant.Consume(10)
 		f.token(r) // a token in spite of r=0
 		synctest.Wait()
-		f.m.Del(r.source.key)
+		f.m.Del(r.source.token.Key())
 		r.close()
 		*r = *f.boot("again")
 		fault := auth0test.TenantLimit(time.Second)
@@ -788,7 +789,7 @@ func TestLogTellsWhatHappensNext(t *testing.T) {
 		f.serve(9*time.Hour+50*time.Minute, time.Minute)
 	})
 	for _, want := range []string{
-		`msg="a token request failed" client=…ient why=early error="the token request failed: `,
+		`msg="a token request failed" client=…ient reason=early error="the token request failed: `,
 		`(status 429 too_many_requests); next attempt at 00:00:`,
 		`msg="no token request for now" client=…ient priority=expiring error="quota: the server refused the client: quota exceeded; ask again at 00:00:`,
 		`token_valid_until=2000-01-01T10:00:00.000Z`,
@@ -954,7 +955,7 @@ func TestUnreachableForOne(t *testing.T) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
 		attempts := 0
-		rt := endpointTransport(nil)
+		rt := endpoint.NewTransport(nil)
 		rt.Proxy = func(*http.Request) (*url.URL, error) { attempts++; return nil, errors.New("no such proxy") }
 		r.cache.rt = rt
 		for range 3600 {

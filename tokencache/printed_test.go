@@ -24,14 +24,15 @@ import (
 	"github.com/fleettoken/fleettoken/lock"
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
-	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // everyTypeIsPrinted prints a value of every exported type, as it is after a
 // fleet has lived a little, in every way that there is. A type that is new has to
 // be added here.
 func everyTypeIsPrinted(t *testing.T) {
-	key := []byte(canary.New())[:seal.KeySize]
+	key := []byte(canary.New())[:store.EncryptionKeySize]
 	var mu sync.Mutex
 	var values []any
 	note := func(v any) { mu.Lock(); defer mu.Unlock(); values = append(values, v) }
@@ -62,13 +63,13 @@ func everyTypeIsPrinted(t *testing.T) {
 		fails(s.Rotate(f.t.Context()))
 		fails(s.Rotate(f.t.Context()))
 		time.Sleep(10 * time.Minute)
-		attempt := s.attempt(quota.Need, "cold")
+		attempt := s.attempt(replica.Request{Priority: quota.Need, Reason: replica.Cold})
 		admission, err := s.client.ledger.Admit(f.t.Context(), attempt)
 		if err != nil {
 			f.t.Fatal(err)
 		}
 		done := s.ask(f.t.Context(), time.Minute, attempt, false)
-		answer := done.account.answer
+		answer := done.report.Answer
 		status, err := s.Status(f.t.Context())
 		if err != nil || len(status.Journal) < 2 || len(status.Quota.Windows) != 2 {
 			f.t.Fatalf("got %+v, %v", status, err)
@@ -80,7 +81,7 @@ func everyTypeIsPrinted(t *testing.T) {
 		})
 		held, _ := errors.AsType[*lock.HeldError](err)
 		holder, _, _ := r.cache.locker.Holder(f.t.Context(), s.client.names.Lock)
-		block := quota.Block{Scope: s.scopes.credentials, Reason: quota.Reason(ClassCredentials), Wait: time.Second}
+		block := quota.Block{Scope: s.scopes.Credentials, Reason: quota.Reason(ClassCredentials), Wait: time.Second}
 		for _, v := range []any{
 			s, r.cache, s.cred, opts, r.cache.opts, Options{EncryptionKeys: opts.EncryptionKeys}, *opts.RedisDownBudget, *opts.Hooks, status, *status.Fleet, LeaseStatus{Holder: holder.ID}, ClassCredentials, s.cred.Encoding,
 			RedisTransient, RedisInfo{Client: s.client.label, Err: redisError(errUnplugged)}, redisError(errUnplugged), &Error{Op: "token", Client: s.client.label, Err: ErrEncryptionKey},

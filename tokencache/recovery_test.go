@@ -58,7 +58,7 @@ func (b *blow) when() time.Time {
 
 // isServed checks that a caller of r who asks again and again gets a valid token
 // within a while.
-func (tr *trial) isServed(r *replica, within time.Duration) {
+func (tr *trial) isServed(r *testReplica, within time.Duration) {
 	ctx, cancel := context.WithTimeout(tr.ctx, within)
 	defer cancel()
 	for {
@@ -84,7 +84,7 @@ func (tr *trial) isServed(r *replica, within time.Duration) {
 func (tr *trial) isWell(newcomer *member, within time.Duration) {
 	var all sync.WaitGroup
 	for _, m := range tr.all() {
-		all.Go(func() { tr.isServed(m.replica, within) })
+		all.Go(func() { tr.isServed(m.testReplica, within) })
 	}
 	all.Wait()
 	tr.leave(newcomer)
@@ -134,7 +134,7 @@ func (tr *trial) renews() {
 // asked returns when the token was asked for that m holds.
 func (m *member) asked() time.Time {
 	if h := m.source.held.Load(); h != nil {
-		return h.record.asked()
+		return issuedAt(h.Record)
 	}
 	return time.Time{}
 }

@@ -17,7 +17,7 @@ import (
 
 // insist asks a replica every second until it has a token, and returns when that
 // is.
-func (f *fleet) insist(r *replica, within time.Duration) (took time.Duration) {
+func (f *fleet) insist(r *testReplica, within time.Duration) (took time.Duration) {
 	f.t.Helper()
 	for start := time.Now(); time.Since(start) < within; time.Sleep(time.Second) {
 		if _, err := r.source.Token(f.t.Context()); err == nil {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // This file is about endpoints that give out a token again as long as it is valid,
@@ -81,7 +83,7 @@ func TestSameTokenAfterARejection(t *testing.T) {
 		for _, r := range f.start(10) {
 			r.cache.rt = p
 		}
-		reject := func(r *replica) (string, error) {
+		reject := func(r *testReplica) (string, error) {
 			tok, err := r.source.Token(f.t.Context())
 			if err != nil {
 				f.t.Fatal(err)
@@ -89,8 +91,8 @@ func TestSameTokenAfterARejection(t *testing.T) {
 			return tok.AccessToken, r.source.Invalidate(f.t.Context(), tok)
 		}
 		first, err := reject(f.replicas[0])
-		if !errors.Is(err, errSameToken) {
-			f.t.Errorf("got %v, want %v", err, errSameToken)
+		if !errors.Is(err, replica.ErrSameToken) {
+			f.t.Errorf("got %v, want %v", err, replica.ErrSameToken)
 		}
 		for range 10 {
 			for _, r := range f.replicas {

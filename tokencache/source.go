@@ -11,56 +11,45 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fleettoken/fleettoken/quota"
-	"github.com/fleettoken/fleettoken/tokencache/internal/keys"
-	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // A Source is the fleet's token for one set of credentials. It is safe for
 // concurrent use, and lives as long as its Cache.
 type Source struct {
-	client *client
-	cred   Credentials
-	ring   seal.Ring
-	id     string // names the token, in Redis and in the journal
+	client  *client
+	id      int // in the state of the client
+	cred    Credentials
+	request endpoint.Request
+	token   *store.Token
 
-	key, floorKey string
-	scopes        scopes
-	scopeList     []quota.Scope
+	scopes    endpoint.Scopes
+	scopeList []quota.Scope // all that may hold back its requests
 
-	held atomic.Pointer[held]
-
-	// The rest is guarded by client.mu.
-
-	at       time.Time     // when it wants the flight's attention; zero: not at all
-	timer    *time.Timer   // starts the flight then
-	waiting  int           // callers that wait for a token, or for another one
-	missed   time.Time     // the last of them that left without one, and a lease's time
-	change   chan struct{} // closed when something has changed for them
-	failure  *failure      // why there is no token
-	refusal  *failure      // why the one there is was not replaced
-	unwanted *held         // the token to be replaced although it is valid,
-	why      string        // and the reason
-	floor    int64         // the earliest moment of issue that may be adopted, when last looked at
+	held   atomic.Pointer[held]
+	change chan struct{} // closed when a wait may be over; guarded by client.mu
 }
 
-func newSource(c *client, cred Credentials, ring seal.Ring, id string) *Source {
+func newSource(c *client, cred Credentials, token *store.Token) *Source {
 	s := &Source{
-		client: c, cred: cred, ring: ring, id: id,
-		key: c.names.Token(id), floorKey: c.names.Floor(id),
-		scopes: scopes{
-			audience:    quota.Named("audience", id),
-			credentials: quota.Named("credentials", keys.Hash("credentials", cred.ClientSecret)),
+		client: c, cred: cred, request: cred.request(), token: token,
+		scopes: endpoint.Scopes{
+			Audience:    quota.Named("audience", token.ID),
+			Credentials: quota.Named("credentials", store.Hash("credentials", cred.ClientSecret)),
 		},
 		change: make(chan struct{}),
 	}
-	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.audience, s.scopes.credentials}
+	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.Audience, s.scopes.Credentials}
 	if cred.Organization != "" {
-		s.scopes.organization = quota.Organization(cred.Organization)
-		s.scopeList = append(s.scopeList, s.scopes.organization)
+		s.scopes.Organization = quota.Organization(cred.Organization)
+		s.scopeList = append(s.scopeList, s.scopes.Organization)
 	}
-	c.mu.Lock()
-	c.sources = append(c.sources, s)
-	c.mu.Unlock()
+	c.apply("Add", func(_ replica.Instant, state *replica.State) {
+		s.id = state.Add(token.ID, s.scopeList)
+		c.sources = append(c.sources, s)
+	})
 	return s
 }
 
@@ -130,7 +119,10 @@ func (s *Source) Client(ctx context.Context) *http.Client {
 // the quota, as only a tenth of it may be spent in this way. Beyond that, Invalidate
 // returns an [*Error] with a [*quota.DeniedError], and s goes on serving tok.
 func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
-	h := s.report(tok)
+	if tok == nil {
+		return nil
+	}
+	h := s.invalidate(tok.AccessToken)
 	if h == nil {
 		return nil
 	}
@@ -148,38 +140,40 @@ func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 // the old token; nothing but its expiry ends it.
 func (s *Source) Rotate(ctx context.Context) error {
 	// What is to be replaced is what the fleet has, which may be newer.
-	views, err := s.client.look(ctx, s)
+	c := s.client
+	read, err := c.fetch(ctx, s)
 	if err != nil {
 		return s.fail("rotate", err)
 	}
-	s.client.mu.Lock()
-	s.merge(views[0])
-	old := s.held.Load()
-	s.client.mu.Unlock()
+	var old string
+	c.apply("Merge", func(now replica.Instant, state *replica.State) {
+		state.Merge(now, s.id, read.of(0), random())
+		old = state.Tokens[s.id].Held.Record.Token
+	})
 	for {
 		h, err := s.obtain(ctx)
 		if err != nil {
 			return s.fail("rotate", err)
 		}
-		if !h.same(old) && h.record.issued >= views[0].now {
+		if h.Record.Token != old && h.Record.Issued >= read.Now {
 			break
 		}
-		// It is the one to be replaced, or an older one that somebody has given
-		// back since.
-		s.client.mu.Lock()
-		s.want(h, "rotated")
-		s.client.mu.Unlock()
+		// It is the one to be replaced, or an older one that another replica has
+		// written back since.
+		c.apply("Rotate", func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
 		if err := s.replaced(ctx, h); err != nil {
 			return s.fail("rotate", err)
 		}
 	}
-	if err := s.wait(ctx, func() (bool, *failure) { return s.held.Load().shared.Load(), s.trouble() }); err != nil {
+	h, err := s.wait(ctx, replica.Want{Shared: true})
+	if err != nil {
 		return s.fail("rotate", err)
 	}
-	if r := s.held.Load().record; !r.body.Forced {
-		// It came of somebody's ordinary renewal, and is a floor all the same.
-		r.body.Forced = true
-		if _, err := s.commit(ctx, r, nil); err != nil {
+	if r := h.Record; !r.Forced {
+		// It came of an ordinary renewal. Records issued earlier are not adopted any
+		// more all the same.
+		r.Forced = true
+		if _, err := c.commit(ctx, s, r, nil); err != nil {
 			return s.fail("rotate", err)
 		}
 	}
@@ -200,3 +194,6 @@ func (s *Source) fail(op string, err error) error {
 	}
 	return e
 }
+
+// sameToken reports whether other is another way to request the token of s.
+func (s *Source) sameToken(other *Source) bool { return other.token.ID == s.token.ID }

@@ -2,12 +2,11 @@ package tokencache
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/fleettoken/fleettoken/lock"
 	"github.com/fleettoken/fleettoken/quota"
-	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // A Status is all there is to know about a source: what the fleet has, and what
@@ -59,20 +58,20 @@ const journalShown = 20
 // Status has what this replica knows by itself.
 func (s *Source) Status(ctx context.Context) (Status, error) {
 	c := s.client
-	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, TokenID: s.id}
+	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, TokenID: s.token.ID}
 	if h := s.held.Load(); h != nil {
-		status.Local = s.tokenStatus(h.record, h.left-h.age(c.cache.wall()))
+		status.Local = s.tokenStatus(h.Record, h.Left(c.cache.now()))
 	}
-	views, err := c.look(ctx, s)
+	read, err := c.fetch(ctx, s)
 	if err != nil {
 		return status, err
 	}
-	switch v := views[0]; {
-	case v.record != nil:
-		status.Fleet = s.tokenStatus(*v.record, millis(v.record.expires-v.now)-time.Since(v.at.mono))
-	case errors.Is(v.problem, seal.ErrUnknownKey):
+	switch v := read.of(0); {
+	case v.Record != nil:
+		status.Fleet = s.tokenStatus(*v.Record, time.Duration(v.Record.Expires-v.Now)*time.Millisecond-(c.cache.now().Mono-v.At.Mono))
+	case v.Problem == replica.UnknownKey:
 		status.Problem = ErrEncryptionKey.Error()
-	case v.problem != nil:
+	case v.Problem != replica.Readable:
 		status.Problem = "the record is damaged; it is replaced when a token is needed"
 	}
 	type heldBy struct {
@@ -101,11 +100,11 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	return status, err
 }
 
-func (s *Source) tokenStatus(r record, left time.Duration) *TokenStatus {
+func (s *Source) tokenStatus(r replica.Record, remaining time.Duration) *TokenStatus {
 	cache := s.client.cache
 	now := cache.wall().Round(0)
 	return &TokenStatus{
-		Issued: r.asked(), By: r.body.By, Lifetime: r.ttl(), Age: r.ttl() - left, Remaining: left,
-		Expires: now.Add(left), RenewFrom: now.Add(left - cache.terms.window(r.ttl())),
+		Issued: issuedAt(r), By: r.Payload.(*payload).requestedBy, Lifetime: r.Lifetime, Age: r.Lifetime - remaining, Remaining: remaining,
+		Expires: now.Add(remaining), RenewFrom: now.Add(remaining - cache.terms.Window(r.Lifetime)),
 	}
 }

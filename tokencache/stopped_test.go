@@ -76,7 +76,7 @@ func TestHolderStoppedBeforeItSends(t *testing.T) {
 // A holder is stopped when it has the lease and has sent nothing: here in a logger,
 // which it tells of a damaged record.
 func TestHolderStoppedWithTheLease(t *testing.T) {
-	var holder atomic.Pointer[replica]
+	var holder atomic.Pointer[testReplica]
 	var stopped atomic.Bool
 	opts := Options{Logger: slog.New(handler(func(r slog.Record) {
 		if h := holder.Load(); h != nil && strings.Contains(r.Message, "damaged") && h.renews() && !stopped.Swap(true) {
@@ -87,7 +87,7 @@ func TestHolderStoppedWithTheLease(t *testing.T) {
 		first := f.start(1)[0]
 		f.token(first)
 		synctest.Wait()
-		f.m.HSet(first.source.key, "sealed", "garbage")
+		f.m.HSet(first.source.token.Key(), "sealed", "garbage")
 		r := f.start(1)[0]
 		holder.Store(r)
 		go func() { _, _ = r.source.Token(f.t.Context()) }()
@@ -105,7 +105,7 @@ func TestHolderStoppedWithTheLease(t *testing.T) {
 }
 
 // renews reports whether r holds the lease.
-func (r *replica) renews() bool {
+func (r *testReplica) renews() bool {
 	value, _ := r.net.m.Get(r.source.client.names.Lock)
 	return strings.Contains(value, r.cache.locker.ID())
 }

@@ -16,7 +16,7 @@ import (
 func (f *fleet) read(s *Source) map[string]string {
 	record := map[string]string{}
 	for _, field := range []string{"issued", "expires", "sealed"} {
-		record[field] = f.m.HGet(s.key, field)
+		record[field] = f.m.HGet(s.token.Key(), field)
 	}
 	return record
 }
@@ -24,7 +24,7 @@ func (f *fleet) read(s *Source) map[string]string {
 // write puts a record where that of s belongs.
 func (f *fleet) write(s *Source, record map[string]string) {
 	for field, value := range record {
-		f.m.HSet(s.key, field, value)
+		f.m.HSet(s.token.Key(), field, value)
 	}
 }
 

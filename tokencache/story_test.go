@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // Promise: without faults the fleet makes exactly ceil(horizon / (TTL - W))
@@ -42,7 +44,7 @@ func TestSteadyState(t *testing.T) {
 			story(t, &auth0test.Config{TTL: row.ttl}, Options{}, func(f *fleet) {
 				f.together(f.start(row.replicas))
 				f.serve(row.horizon-time.Second, row.ttl/20)
-				period := row.ttl - usual.window(row.ttl)
+				period := row.ttl - usual.Window(row.ttl)
 				f.want(int((row.horizon + period - 1) / period))
 			})
 		})
@@ -57,7 +59,7 @@ func TestRenewalFails(t *testing.T) {
 		f.together(f.start(5))
 		f.serve(8*time.Hour, time.Hour)
 		f.tenant.Inject(-1, auth0test.Status(http.StatusServiceUnavailable))
-		f.serve(2*time.Hour-leeway(10*time.Hour)-time.Second, time.Second)
+		f.serve(2*time.Hour-replica.Leeway(10*time.Hour)-time.Second, time.Second)
 		if got := f.requests(); got < 3 || got > 75 {
 			f.t.Errorf("got %d token requests, want one or two a minute at most in the hour of the window", got)
 		}
@@ -86,14 +88,12 @@ func TestJitterIsDrawnOnce(t *testing.T) {
 		f.together(f.start(5))
 		drawn := map[time.Duration]bool{}
 		for _, r := range f.replicas {
-			late := r.source.held.Load().late
+			late := r.source.held.Load().Jitter
 			drawn[late] = true
 			for range 20 {
-				r.source.client.mu.Lock()
-				r.source.schedule(0)
-				r.source.client.mu.Unlock()
+				r.source.fetchNow()
 				time.Sleep(time.Minute)
-				if got := r.source.held.Load().late; got != late {
+				if got := r.source.held.Load().Jitter; got != late {
 					f.t.Fatalf("%s would look %v later than the first, and now %v", r.name, late, got)
 				}
 			}
@@ -177,9 +177,9 @@ func coldStart(n int, apart time.Duration, most int64) func(t *testing.T) {
 func TestColdStartWithManyCallers(t *testing.T) {
 	t.Parallel()
 	story(t, &auth0test.Config{Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
-		var everybody []*replica
+		var everybody []*testReplica
 		for _, r := range f.start(50) {
-			everybody = append(everybody, slices.Repeat([]*replica{r}, 10)...)
+			everybody = append(everybody, slices.Repeat([]*testReplica{r}, 10)...)
 		}
 		if slowest := f.together(everybody); slowest != 100*time.Millisecond {
 			f.t.Errorf("the slowest of %d callers had its token after %v, want 100 ms, the endpoint's own time", len(everybody), slowest)
@@ -235,8 +235,8 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 			if ends := f.tenant.Requests()[0].Expires; tok.Expiry.After(ends) {
 				f.t.Errorf("%s says it expires at %v, and the endpoint %v", r.name, tok.Expiry.UTC(), ends)
 			}
-			if h := r.source.held.Load(); h.since.mono.Add(h.left).After(tok.Expiry) {
-				f.t.Errorf("%s holds it until %v, want %v", r.name, h.since.mono.Add(h.left), tok.Expiry)
+			if h := r.source.held.Load(); h.since.Add(h.Remaining).After(tok.Expiry) {
+				f.t.Errorf("%s holds it until %v, want %v", r.name, h.since.Add(h.Remaining), tok.Expiry)
 			}
 			synctest.Wait() // until the fleet has it
 		}
@@ -295,11 +295,13 @@ func TestLookUnderTheLease(t *testing.T) {
 	story(t, nil, Options{}, func(f *fleet) {
 		replicas := f.start(2)
 		first, second := replicas[0], replicas[1]
+		c := second.source.client
+		c.apply("", func(replica.Instant, *replica.State) { c.listening = true }) // so that it gets no notification
 		var seen atomic.Int32
 		second.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 			err := next(ctx, cmd)
-			if cmd.Name() == "exists" {
-				if seen.Add(1) == 2 { // the last time before it tries for the lease
+			if strings.HasPrefix(fmt.Sprint(cmd.Args()[1:]...), "-- read:") {
+				if seen.Add(1) == 1 { // the last time before it tries for the lease
 					f.token(first)
 					for f.m.Exists(first.source.client.names.Lock) {
 						time.Sleep(time.Millisecond)
@@ -325,7 +327,7 @@ func TestLastMillisecondOfALease(t *testing.T) {
 		f.token(r)
 		lock := r.source.client.names.Lock
 		h := r.source.held.Load()
-		time.Sleep(time.Until(h.since.mono.Add(h.look)) - time.Millisecond/4)
+		time.Sleep(time.Until(h.since.Add(h.Look)) - time.Millisecond/4)
 		_ = f.m.Set(lock, "somebody's that died")
 		f.m.SetTTL(lock, time.Millisecond/2)
 		time.Sleep(time.Minute)
@@ -408,9 +410,7 @@ func TestRedisLosesAll(t *testing.T) {
 
 		f.serve(4*time.Hour, time.Hour)
 		f.m.FlushAll()
-		f.replicas[0].source.client.mu.Lock()
-		f.replicas[0].source.schedule(0) // it looks, for whatever reason
-		f.replicas[0].source.client.mu.Unlock()
+		f.replicas[0].source.fetchNow() // it looks, for whatever reason
 		time.Sleep(time.Second)
 		f.together(f.start(10)) // cold newcomers find what it gave back
 		f.want(2)

@@ -84,7 +84,7 @@ func TestNewerVersionOfTheRecord(t *testing.T) {
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
 		f.together(f.start(5))
-		key := f.replicas[0].source.key
+		key := f.replicas[0].source.token.Key()
 		newer := func() {
 			if sealed := []byte(f.m.HGet(key, "sealed")); len(sealed) > 0 {
 				sealed[0]++
@@ -145,7 +145,7 @@ func TestRepliesOfOtherQuestions(t *testing.T) {
 		}
 		for range 50 {
 			for i, r := range f.replicas {
-				(&replica{source: others[i]}).lookNow()
+				(&testReplica{source: others[i]}).lookNow()
 				time.Sleep(100 * time.Millisecond)
 				r.lookNow()
 				time.Sleep(100 * time.Millisecond)

@@ -23,7 +23,8 @@ import (
 
 	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
-	"github.com/fleettoken/fleettoken/tokencache/internal/seal"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // A threat is one thing that somebody may try. Each has a number, so that
@@ -63,11 +64,11 @@ var threats = []threat{
 		t.Run("by a Redis that repeats it", passwordIsEchoed)
 	}},
 	{4, "a token at rest in Redis", notHere("P6 of every trial here; TestThreat/S04 in e2e, on a real one with its image and its monitor")},
-	{5, "a nonce used twice", notHere("TestThreat/S05 in internal/seal")},
-	{6, "a key that is tried out", notHere("TestThreat/S06 in internal/seal")},
+	{5, "a nonce used twice", notHere("TestThreat/S05 in internal/store")},
+	{6, "a key that is tried out", notHere("TestThreat/S06 in internal/store")},
 	{7, "a field of a record swapped for another's", swappedFields},
 	{8, "a writer of Redis", notHere("TestFault/64 to TestFault/71; TestThreat/S08 in quota")},
-	{9, "a replica that seals what cannot be", impossibleRecords},
+	{9, "a replica that encrypts what cannot be", notHere("TestThreat/S09 in internal/store")},
 	{10, "an account of Redis that may do more than it needs", notHere("TestThreat/S10 in e2e tries what the account that ships may not do, and TestFault there runs fleets under it")},
 	{11, "a hole in the Lua of an old Redis", notHere("it is for whoever runs Redis to keep it up to date: EVAL cannot be done without")},
 	{12, "a Redis without TLS on another host", notHere("the application brings its own Redis client; the command warns: TestThreat/S12 in cmd/fleettoken")},
@@ -79,7 +80,7 @@ var threats = []threat{
 	{18, "a header that strips the token", notHere("there is no proxy: Transport sets the header on a copy of the request that is sent")},
 	{19, "smuggled requests", notHere("there is no proxy")},
 	{20, "slow clients", notHere("nothing here serves but the emulator, whose tokens are worth nothing")},
-	{21, "a header injected by a token", everyCharacter},
+	{21, "a header injected by a token", notHere("TestThreat/S21 in internal/store and internal/endpoint")},
 	{22, "tricks with the path", notHere("there is no proxy: an application chooses its own paths")},
 	{23, "an API that sends the token back", tokenIsEchoed},
 	{24, "a client assertion for another audience", notHere("clients authenticate with a secret only")},
@@ -149,9 +150,9 @@ func redirectsAreNotFollowed(t *testing.T) {
 		for _, target = range []string{"https://" + address + "/oauth/token", "http://" + address + "/", "//" + address, "https://localhost:" + port + "/"} {
 			for _, encoding := range []Encoding{JSON, Form, FormBasic} {
 				cred := Credentials{TokenURL: server.URL, ClientID: "id", ClientSecret: canary.New(), Encoding: encoding}
-				a := cred.request(t.Context(), endpointTransport(roots))
-				if v := classify(a, scopes{}); v.class != ClassEndpoint || a.status != status || v.grant.token != "" {
-					t.Errorf("%d to %s, encoding %d: got %s, %d, %v", status, target, encoding, v.class, a.status, a.err)
+				a := cred.request().Send(t.Context(), endpoint.NewTransport(roots))
+				if v := endpoint.Classify(a, endpoint.Scopes{}); v.Class != endpoint.ClassEndpoint || a.Status != status || v.Token.AccessToken != "" {
+					t.Errorf("%d to %s, encoding %d: got %s, %d, %v", status, target, encoding, v.Class, a.Status, a.Err)
 				}
 			}
 		}
@@ -288,7 +289,7 @@ func refusedBodies(t *testing.T) {
 // its own, and an endpoint that sends back what it got. P6 is what it is held
 // against.
 func secretsInABadWeek(t *testing.T) {
-	key := []byte(canary.New())[:seal.KeySize]
+	key := []byte(canary.New())[:store.EncryptionKeySize]
 	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100}, Options{EncryptionKeys: [][]byte{key}, RedisDownBudget: &RedisDownBudget{}}, func(f *fleet) {
 		var traced bytes.Buffer
 		var mu sync.Mutex
@@ -393,12 +394,12 @@ func secretsAreEchoed(t *testing.T) {
 					fmt.Fprintf(conn, answer, append(body, req.Header.Get("Authorization")...), secret)
 				}()
 				cred := Credentials{TokenURL: "http://" + l.Addr().String(), ClientID: "id", ClientSecret: secret, Audience: "api", Encoding: encoding}
-				s := &Source{cred: cred}
-				a := cred.request(t.Context(), endpointTransport(nil))
+				s := &Source{cred: cred, request: cred.request()}
+				a := s.request.Send(t.Context(), endpoint.NewTransport(nil))
 				v := s.judge(a)
 				failed := newRequestError(a, v, time.Time{})
 				shown := fmt.Sprintf("%v %+v %#v %#v %v %q", failed, failed, failed, failed.header, failed.Unwrap(), request{answer: a, verdict: v}.status())
-				if a.took == 0 || v.class == "" {
+				if a.Took == 0 || v.Class == "" {
 					t.Errorf("%s: got %+v", name, a)
 				}
 				canary.Check(t, name, canary.In(shown), canary.Of("client secret", secret))
@@ -469,7 +470,7 @@ func passwordIsEchoed(t *testing.T) {
 func swappedFields(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{})
 	defer rdb.Close()
-	cache, err := New(rdb, &Options{EncryptionKeys: [][]byte{bytes.Repeat([]byte{1}, seal.KeySize)}}) // the same for all
+	cache, err := New(rdb, &Options{EncryptionKeys: [][]byte{bytes.Repeat([]byte{1}, store.EncryptionKeySize)}}) // the same for all
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -499,24 +500,20 @@ func swappedFields(t *testing.T) {
 		sources[name] = s
 	}
 	put := func(s *Source, issued, expires int64) place {
-		sealed, err := sealRecord(s.ring, s.key, testRecord(issued, expires, false))
+		sealed, err := s.token.Seal(storeRecord(testRecord(issued, expires)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return place{s.key, fmt.Sprint(issued), fmt.Sprint(expires), sealed}
+		return place{s.token.Key(), fmt.Sprint(issued), fmt.Sprint(expires), sealed}
 	}
 	for name, other := range sources {
 		s := sources["base"]
 		mine, theirs := put(s, now, now+3600000), put(other, now+1, now+3600001)
-		read := func(p place) view {
-			v := view{glance: glance{now: now + 2}}
-			v.decodeRecord(s, p.issued, p.expires, p.sealed)
-			return v
+		read := func(p place) store.TokenSnapshot { return s.token.Open(p.issued, p.expires, p.sealed, now+2, 0) }
+		if v := read(mine); v.Record == nil {
+			t.Fatalf("%s: the record where it belongs: %v", name, v.Problem)
 		}
-		if v := read(mine); v.record == nil {
-			t.Fatalf("%s: the record where it belongs: %v", name, v.problem)
-		}
-		clear, _ := json.Marshal(testRecord(now, now+3600000, false).body)
+		clear := []byte(`{"token":"t","type":"Bearer","ttl":3600000,"by":"r"}`)
 		for what, p := range map[string]place{
 			"the sealed part of another": {mine.key, mine.issued, mine.expires, theirs.sealed},
 			"another moment of issue":    {mine.key, theirs.issued, mine.expires, mine.sealed},
@@ -528,38 +525,14 @@ func swappedFields(t *testing.T) {
 			"in clear behind the header": {mine.key, mine.issued, mine.expires, append(bytes.Clone(mine.sealed[:9]), clear...)},
 			"another version":            {mine.key, mine.issued, mine.expires, append([]byte{0}, mine.sealed[1:]...)},
 		} {
-			if v := read(p); v.record != nil || !errors.Is(v.problem, seal.ErrDamaged) {
-				t.Errorf("%s, %s: got %v, %v, want damage", name, what, v.record != nil, v.problem)
+			if v := read(p); v.Record != nil || !errors.Is(v.Problem, store.ErrDamaged) {
+				t.Errorf("%s, %s: got %v, %v, want damage", name, what, v.Record != nil, v.Problem)
 			}
 		}
 		if other != s {
-			if v := read(theirs); v.record != nil {
+			if v := read(theirs); v.Record != nil {
 				t.Errorf("%s: the whole record of another is taken", name)
 			}
-		}
-	}
-}
-
-// Whoever has a sealing key can forge a token. What is sealed is not believed all
-// the same, if it could do more than that.
-func impossibleRecords(t *testing.T) {
-	key, _ := seal.Derive("secret", "context")
-	ring := seal.Ring{key}
-	for _, impossible := range []body{
-		{Token: "", Type: bearer, TTL: 1}, {Token: "a b", Type: bearer, TTL: 1}, {Token: "a\r\nX-Evil: 1", Type: bearer, TTL: 1},
-		{Token: "a", Type: bearer}, {Token: "a", Type: bearer, TTL: -1}, {Token: "a", Type: bearer, TTL: maxLife.Milliseconds() + 1}, {Token: "a", Type: bearer, TTL: 1 << 62},
-		{Token: "a", TTL: 1}, {Token: "a", Type: "mac", TTL: 1}, {Token: "a", Type: "Bearer x\r\nX-Evil:", TTL: 1},
-	} {
-		plain, _ := json.Marshal(impossible)
-		if _, err := openRecord(ring, "key", 0, 1, ring.Seal(plain, "key", "0", "1")); !errors.Is(err, seal.ErrDamaged) {
-			t.Errorf("%+v: got %v, want damage", impossible, err)
-		}
-	}
-	plain, _ := json.Marshal(body{Token: "a", Type: bearer, TTL: 1})
-	for _, times := range [][2]int64{{-1, 1}, {0, 0}, {0, -1}} {
-		i, x := times[0], times[1]
-		if _, err := openRecord(ring, "key", i, x, ring.Seal(plain, "key", fmt.Sprint(i), fmt.Sprint(x))); !errors.Is(err, seal.ErrDamaged) {
-			t.Errorf("issued %d, expires %d: got %v, want damage", i, x, err)
 		}
 	}
 }
@@ -601,32 +574,6 @@ func redirectsOfTheAPI(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// Each character there is, in a token from the endpoint and in one from Redis.
-func everyCharacter(t *testing.T) {
-	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
-	key, _ := seal.Derive("secret", "context")
-	ring := seal.Ring{key}
-	for c := range rune(0x180) {
-		good := strings.ContainsRune(allowed, c)
-		for _, token := range []string{"a" + string(c) + "b", string(c) + "ab", "ab" + string(c), "ab" + string(c) + "=="} {
-			want := good || c == '=' && strings.HasPrefix(token, "ab=")
-			response, _ := json.Marshal(map[string]any{"access_token": token, "expires_in": 60})
-			if g, err := parseGrant(response, time.Time{}); (err == nil) != want {
-				t.Errorf("%q from the endpoint: got %q, %v", token, g.token, err)
-			}
-			plain, _ := json.Marshal(body{Token: token, Type: bearer, TTL: 1})
-			if r, err := openRecord(ring, "key", 1, 2, ring.Seal(plain, "key", "1", "2")); (err == nil) != want {
-				t.Errorf("%q from Redis: got %q, %v", token, r.body.Token, err)
-			}
-		}
-	}
-	for _, raw := range []string{"a\x80b", "a\xffb", "a\xc3", "a\x00b"} { // what is no text at all
-		if bearerCharset(raw) {
-			t.Errorf("%q passes", raw)
-		}
 	}
 }
 
@@ -687,7 +634,7 @@ func hostileSecrets(t *testing.T) {
 func secretsInMemory(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{})
 	defer rdb.Close()
-	given := [][]byte{[]byte(canary.New())[:seal.KeySize]}
+	given := [][]byte{[]byte(canary.New())[:store.EncryptionKeySize]}
 	cache, err := New(rdb, &Options{EncryptionKeys: given})
 	if err != nil {
 		t.Fatal(err)
@@ -696,10 +643,14 @@ func secretsInMemory(t *testing.T) {
 	if cache.opts.EncryptionKeys != nil {
 		t.Error("the cache keeps its sealing keys")
 	}
-	sealed := cache.ring.Seal([]byte("x"))
+	token := store.NewToken(store.NamesFor("p", "u", "c"), "id", cache.ring)
+	sealed, err := token.Seal(storeRecord(testRecord(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	clear(given[0]) // whoever gave them may wipe them
-	if _, err := cache.ring.Open(sealed); err != nil {
-		t.Errorf("after the given key was wiped: %v", err)
+	if v := token.Open("1", "2", sealed, 1, 0); v.Record == nil {
+		t.Errorf("after the given key was wiped: %v", v.Problem)
 	}
 }
 

@@ -61,7 +61,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unauthorized deals with an API that refused h.
 func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held) (*http.Response, error) {
-	rejected := t.source.report(h.token)
+	rejected := t.source.invalidate(h.token.AccessToken)
 	again, ok := replay(req)
 	if !ok {
 		return resp, nil

@@ -13,7 +13,7 @@ import (
 // The model's commit and commit.lua make the same of every pair of records and
 // every floor.
 func TestCommitScript(t *testing.T) {
-	text, err := os.ReadFile("../commit.lua")
+	text, err := os.ReadFile("../internal/store/commit.lua")
 	if err != nil {
 		t.Fatal(err)
 	}

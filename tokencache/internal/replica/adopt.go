@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// errSameToken means that a token which was to be replaced was issued again.
-var errSameToken = errors.New("the token endpoint issued the same token again")
+// ErrSameToken means that a token which was to be replaced was issued again.
+var ErrSameToken = errors.New("the token endpoint issued the same token again")
 
 // sameTokenRest is how long no other token is requested after that.
 const sameTokenRest = 15 * time.Minute
@@ -29,15 +29,12 @@ func (s *State) adopt(now Instant, id int, r Record, remaining time.Duration, si
 	// The endpoint may issue an access token again, with a life of its own.
 	again := same && old.Record.Expires > 0 && r.Issued > old.Record.Issued
 	same = same && !again
-	if same && (!old.Estimated || from == estimated) {
-		// Nothing makes a token live longer than was known. A measurement
-		// replaces an estimate.
-		remaining = min(remaining, old.Remaining-(since.Mono-old.Since.Mono))
+	if same { // nothing makes a token live longer than was known
+		remaining = min(remaining, old.atMost(since))
 	}
-	h := Held{
-		Record: r, Since: since, Remaining: remaining,
-		Estimated: from == estimated,
-		Plan:      s.Terms.PlanFor(r.Lifetime, remaining),
+	h := Held{Record: r, Since: since, Remaining: remaining, Plan: s.Terms.PlanFor(r.Lifetime, remaining)}
+	if from == estimated { // it was published between since and now
+		h.Slack = now.Mono - since.Mono
 	}
 	switch { // the lease holder looks first, so the others find the new token when they look
 	case same: // the jitter is drawn once a token
@@ -55,9 +52,14 @@ func (s *State) adopt(now Instant, id int, r Record, remaining time.Duration, si
 	replaced := t.Replace != ""
 	t.Replace, t.Why, t.Failure, t.Refusal, t.Hold, t.FetchAt = "", "", Failure{}, Failure{}, Hold{}, 0
 	if again && replaced { // there is no other token, however often one asks
-		t.Refusal = Failure{Err: errSameToken, Until: now.Mono + sameTokenRest, FailFast: true, NoRetry: true}
+		t.Refusal = Failure{Err: ErrSameToken, Until: now.Mono + sameTokenRest, FailFast: true, NoRetry: true}
 	}
 	s.wake(id)
+}
+
+// Merge applies a snapshot without deciding what to do next.
+func (s *State) Merge(now Instant, id int, v Snapshot, random float64) {
+	s.merge(now, id, v, measured, random)
 }
 
 // merge takes the better of two tokens: the one in memory and the fleet's. It
@@ -90,7 +92,7 @@ func (s *State) merge(now Instant, id int, v Snapshot, from origin, random float
 	case h.Record.Issued < t.MinIssued: // rotated away, and its successor is lost
 		s.Invalidate(now, id, h.Record.Token, Rotated)
 		return false
-	case h.Estimated && from == measured: // the clock of Redis measures it without the record
+	case h.Estimated() && from == measured: // the clock of Redis measures it without the record
 		s.adopt(now, id, h.Record, min(millis(h.Record.Expires-v.Now), h.Record.Lifetime), v.At, measured, random)
 	}
 	return from == measured

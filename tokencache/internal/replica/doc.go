@@ -51,9 +51,9 @@
 // The age of a token that came with a fetch is measured. The age of one that came with
 // a notification is estimated: the token is at most that old. An estimate bounds how
 // long a token is served, and it is no reason to request one: a token that looks old
-// by an estimate is fetched, and the measurement replaces the estimate. A second
-// measurement of one token can only shorten its life, since the clock of Redis may
-// have been set back.
+// by an estimate is fetched, and the measurement replaces the estimate, as far as the
+// estimate's slack allows. A second measurement of one token can only shorten its life,
+// since the clock of Redis may have been set back.
 //
 // # Invariants
 //
@@ -71,5 +71,5 @@
 //	S1  A valid token is not replaced by an older one.
 //	S2  What must not be adopted any more is never adopted again.
 //	S3  A token in memory stays until there is another one.
-//	S4  A measured token's life does not grow.
+//	S4  A token's life does not grow, but for the slack of an estimate.
 package replica

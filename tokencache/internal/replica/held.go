@@ -11,10 +11,11 @@ type Held struct {
 	Since     Instant
 	Remaining time.Duration
 
-	// Estimated is set if Remaining was not measured but bounded, as for a token
-	// that came by a notification of unknown age. An estimate bounds how long the
-	// token is served. It is no reason for a token request.
-	Estimated bool
+	// Slack is how much more than Remaining may have been left. It is zero if the age
+	// was measured, and not if it is an estimate, as for a token that came by a
+	// notification of unknown age. An estimate bounds how long the token is served. It
+	// is no reason for a token request.
+	Slack time.Duration
 
 	Plan Plan
 
@@ -35,6 +36,14 @@ func (h Held) Valid(now Instant) bool { return h.Exists() && h.Age(now) < h.Plan
 
 // Left returns how much of the life of h is left.
 func (h Held) Left(now Instant) time.Duration { return h.Remaining - h.Age(now) }
+
+// Estimated reports whether the age of h was not measured.
+func (h Held) Estimated() bool { return h.Slack > 0 }
+
+// atMost returns the most that can have been left of the life of h at an instant.
+func (h Held) atMost(at Instant) time.Duration {
+	return h.Remaining + h.Slack - (at.Mono - h.Since.Mono)
+}
 
 // Drifted reports whether the wall clock was set ahead since h was measured, or
 // the machine slept: then its age is to be measured again.

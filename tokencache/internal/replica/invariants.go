@@ -68,7 +68,7 @@ func CheckStep(before, after *State, now Instant) error {
 		if b.Held.Exists() && !a.Held.Exists() {
 			errs = append(errs, fmt.Errorf("S3: token %d is lost", id))
 		}
-		if same := old.Token == h.Token && old.Issued == h.Issued; same && !b.Held.Estimated && a.Held.Left(now) > b.Held.Left(now)+MaxDrift {
+		if same := old.Token == h.Token && old.Issued == h.Issued; same && a.Held.Remaining > b.Held.atMost(a.Held.Since) {
 			errs = append(errs, fmt.Errorf("S4: token %d had %v left, and has %v", id, b.Held.Left(now), a.Held.Left(now)))
 		}
 	}

@@ -91,7 +91,7 @@ func (t *Token) Need(now Instant) (quota.Priority, Reason, bool) {
 	if t.Replace == h.Record.Token {
 		return quota.Forced, t.Why, true
 	}
-	if h.Estimated || h.Age(now) < h.Look {
+	if h.Estimated() || h.Age(now) < h.Look {
 		return 0, "", false
 	}
 	priority, any := h.Plan.Need(h.Age(now))

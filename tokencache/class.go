@@ -1,0 +1,44 @@
+package tokencache
+
+import "github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
+
+// A Class says in one word what a failed token request means.
+type Class string
+
+// The classes of failed token requests. The ones above the blank line call for
+// a person; the others pass.
+const (
+	// ClassCredentials: the client id or the secret is wrong.
+	ClassCredentials = Class(endpoint.ClassCredentials)
+	// ClassAudience: the server does not know the audience.
+	ClassAudience = Class(endpoint.ClassAudience)
+	// ClassGrant: the client may not have a token for this audience.
+	ClassGrant = Class(endpoint.ClassGrant)
+	// ClassClient: the client may not use the client-credentials grant, or is
+	// not enabled.
+	ClassClient = Class(endpoint.ClassClient)
+	// ClassRequest: the server finds the request invalid.
+	ClassRequest = Class(endpoint.ClassRequest)
+	// ClassEndpoint: what answers at the token URL is no token endpoint.
+	ClassEndpoint = Class(endpoint.ClassEndpoint)
+
+	// ClassQuota: the quota of the client or its organization is spent.
+	ClassQuota = Class(endpoint.ClassQuota)
+	// ClassLimit: a limit without a quota header: of this client, of a rule
+	// that the tenant made, or of the month.
+	ClassLimit = Class(endpoint.ClassLimit)
+	// ClassTenant: the rate limit of the whole tenant.
+	ClassTenant = Class(endpoint.ClassTenant)
+	// ClassGateway: something before the endpoint refused, such as a firewall.
+	// Another replica may fare better.
+	ClassGateway = Class(endpoint.ClassGateway)
+	// ClassUnavailable: the server is out of order.
+	ClassUnavailable = Class(endpoint.ClassUnavailable)
+	// ClassMalformed: a response with status 200 that holds no usable token.
+	ClassMalformed = Class(endpoint.ClassMalformed)
+	// ClassUnreachable: no connection, so nothing was sent.
+	ClassUnreachable = Class(endpoint.ClassUnreachable)
+	// ClassNoAnswer: sent, and no answer came. The server may have issued a
+	// token.
+	ClassNoAnswer = Class(endpoint.ClassNoAnswer)
+)

@@ -1,0 +1,42 @@
+package endpoint
+
+// A Class says in one word what a failed token request means.
+type Class string
+
+// The classes of failed token requests. The ones above the blank line call for
+// a person; the others pass.
+const (
+	// ClassCredentials: the client id or the secret is wrong.
+	ClassCredentials Class = "credentials"
+	// ClassAudience: the server does not know the audience.
+	ClassAudience Class = "audience"
+	// ClassGrant: the client may not have a token for this audience.
+	ClassGrant Class = "grant"
+	// ClassClient: the client may not use the client-credentials grant, or is
+	// not enabled.
+	ClassClient Class = "client"
+	// ClassRequest: the server finds the request invalid.
+	ClassRequest Class = "request"
+	// ClassEndpoint: what answers at the token URL is no token endpoint.
+	ClassEndpoint Class = "endpoint"
+
+	// ClassQuota: the quota of the client or its organization is spent.
+	ClassQuota Class = "quota"
+	// ClassLimit: a limit without a quota header: of this client, of a rule
+	// that the tenant made, or of the month.
+	ClassLimit Class = "limit"
+	// ClassTenant: the rate limit of the whole tenant.
+	ClassTenant Class = "tenant-limit"
+	// ClassGateway: something before the endpoint refused, such as a firewall.
+	// Another replica may fare better.
+	ClassGateway Class = "gateway"
+	// ClassUnavailable: the server is out of order.
+	ClassUnavailable Class = "unavailable"
+	// ClassMalformed: a response with status 200 that holds no usable token.
+	ClassMalformed Class = "malformed"
+	// ClassUnreachable: no connection, so nothing was sent.
+	ClassUnreachable Class = "unreachable"
+	// ClassNoAnswer: sent, and no answer came. The server may have issued a
+	// token.
+	ClassNoAnswer Class = "no-answer"
+)

@@ -1,0 +1,45 @@
+package endpoint
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+)
+
+// A Request is what one token request asks for, and with which credentials. It cannot
+// be printed with its secret.
+type Request struct {
+	URL          string
+	ClientID     string
+	ClientSecret string
+	Audience     string
+	Organization string
+	Scopes       []string
+	Params       url.Values
+	Encoding     Encoding
+}
+
+// An Encoding is how a request is written, and where its credentials are in it.
+type Encoding int
+
+const (
+	JSON  Encoding = iota // an object with the credentials in it, as Auth0 documents it
+	Form                  // a form with the credentials in it (client_secret_post)
+	Basic                 // a form, the credentials in the Authorization header (client_secret_basic)
+)
+
+// String returns where the request goes.
+func (r Request) String() string { return "token request to " + r.URL }
+
+// Format prints String, whatever the verb.
+func (r Request) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
+
+// GoString returns String.
+func (r Request) GoString() string { return r.String() }
+
+// LogValue returns String.
+func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// MarshalText returns String. It is what encoding/json and others write.
+func (r Request) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

@@ -1,0 +1,37 @@
+package tokencache
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+)
+
+// leaseHeld notes that another replica holds the lease.
+func (c *client) leaseHeld(batch []*Source, remaining time.Duration) {
+	c.apply("LeaseHeld", func(now replica.Instant, state *replica.State) {
+		state.LeaseHeld(now, idsOf(batch), remaining, random())
+	})
+}
+
+// heldBack reports whether a block holds back a source.
+func (c *client) heldBack(s *Source) (held bool) {
+	c.apply("HeldBack", func(now replica.Instant, state *replica.State) { held = state.HeldBack(now, s.id) })
+	return held
+}
+
+// publishReleased notifies those who wait that the lease is free. It is a hint, so a
+// failure is of no consequence.
+func (c *client) publishReleased(ctx context.Context) {
+	_, _ = call(context.WithoutCancel(ctx), c.cache, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.store.PublishReleased(ctx)
+	})
+}
+
+// commitFailed notes that Redis did not take a new token.
+func (s *Source) commitFailed(err error) {
+	c := s.client
+	c.log(slog.LevelWarn, "the new token could not be stored in Redis yet", slog.Any("error", err))
+	c.apply("CommitFailed", func(now replica.Instant, state *replica.State) { state.CommitFailed(now, s.id, random()) })
+}

@@ -1,0 +1,67 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+)
+
+// This file tells the ledger what became of token requests.
+
+// report tells the ledger what became of an attempt, or queues that until Redis can be
+// used.
+func (c *client) report(ctx context.Context, r replica.Report) {
+	if !c.sendReport(context.WithoutCancel(ctx), r) {
+		c.queueReports(r)
+	}
+}
+
+// sendReport tells the ledger what became of an attempt. Sent twice, it counts once, as
+// long as the ledger knows the attempt.
+func (c *client) sendReport(ctx context.Context, r replica.Report) bool {
+	blocked, err := call(ctx, c.cache, func(ctx context.Context) ([]quota.Blocked, error) {
+		if r.Unadmitted { // count it first; a denial comes too late to matter
+			if _, err := c.ledger.Admit(ctx, r.Attempt); err != nil && !errors.Is(err, quota.ErrDenied) {
+				return nil, err
+			}
+		}
+		answer := r.Answer
+		if r.Received != (replica.Instant{}) {
+			answer.Age = max(0, c.cache.now().Mono-r.Received.Mono)
+		}
+		return c.ledger.Observe(ctx, r.Attempt, &answer)
+	})
+	if err != nil {
+		return false
+	}
+	c.apply("Reported", func(now replica.Instant, state *replica.State) { state.Reported(now, blocked) })
+	return true
+}
+
+func (c *client) queueReports(reports ...replica.Report) {
+	c.apply("QueueReports", func(_ replica.Instant, state *replica.State) { state.QueueReports(reports...) })
+}
+
+// flushReports sends what is queued, and returns whether anything was.
+func (c *client) flushReports(ctx context.Context) bool {
+	var queued []replica.Report
+	c.apply("TakeReports", func(_ replica.Instant, state *replica.State) { queued = state.TakeReports() })
+	for i, r := range queued {
+		if !c.sendReport(ctx, r) {
+			c.queueReports(queued[i:]...)
+			break
+		}
+	}
+	return len(queued) > 0
+}
+
+// attempt names a request in the ledger and the journal.
+func (s *Source) attempt(req replica.Request) *quota.Attempt {
+	return &quota.Attempt{
+		ID: newAttemptID(), Priority: req.Priority, Organization: s.cred.Organization,
+		Scopes: []quota.Scope{quota.Tenant, s.scopes.Audience, s.scopes.Credentials},
+		By:     s.client.cache.locker.ID(), Reason: string(req.Reason), For: s.token.ID,
+	}
+}

@@ -1,0 +1,81 @@
+package tokencache
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
+)
+
+// This file translates between what the store keeps and what the replica decides on.
+
+// A snapshot is one read of Redis, and when it was sent.
+type snapshot struct {
+	store.Snapshot
+	at replica.Instant
+}
+
+// A view is what a snapshot tells about one token, and what a commit needs to replace
+// its record if that is damaged.
+type view struct {
+	replica.Snapshot
+	damaged []byte
+}
+
+// view returns what the snapshot tells about the i-th token that was asked for.
+func (s snapshot) view(i int) view { return view{s.of(i), s.Tokens[i].Damaged} }
+
+func (s snapshot) of(i int) replica.Snapshot {
+	t := s.Tokens[i]
+	v := replica.Snapshot{
+		At: s.at, Now: s.Now, Lease: s.Lease, Blocked: s.Blocked, Denied: s.Denied, MinIssued: t.MinIssued,
+	}
+	if t.Record != nil {
+		r := replicaRecord(*t.Record)
+		v.Record = &r
+	}
+	switch {
+	case errors.Is(t.Problem, store.ErrUnknownKey):
+		v.Problem = replica.UnknownKey
+	case t.Problem != nil:
+		v.Problem = replica.DamagedRecord
+	}
+	return v
+}
+
+// A payload is what the replica passes on of a record.
+type payload struct {
+	accessToken, tokenType, requestedBy string
+	extra                               map[string]any
+}
+
+func replicaRecord(r store.Record) replica.Record {
+	return replica.Record{
+		Token: digest(r.AccessToken), Issued: r.Issued, Expires: r.Expires, Lifetime: r.Lifetime, Forced: r.Forced,
+		Payload: &payload{r.AccessToken, r.Type, r.RequestedBy, r.Extra},
+	}
+}
+
+func storeRecord(r replica.Record) store.Record {
+	p := r.Payload.(*payload)
+	return store.Record{
+		Issued: r.Issued, Expires: r.Expires, Lifetime: r.Lifetime, Forced: r.Forced,
+		AccessToken: p.accessToken, Type: p.tokenType, RequestedBy: p.requestedBy, Extra: p.extra,
+	}
+}
+
+// tokensOf returns the tokens of some sources, and all scopes whose blocks may hold
+// them back.
+func tokensOf(batch []*Source) (tokens []*store.Token, scopes []quota.Scope) {
+	for _, s := range batch {
+		tokens = append(tokens, s.token)
+		for _, scope := range s.scopeList {
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	return tokens, scopes
+}

@@ -1,0 +1,180 @@
+package tokencache
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
+)
+
+// This file is about notifications. They are hints: what one would tell, a fetch finds
+// out a little later. A replica subscribes while its callers wait for the lease holder,
+// or always with Options.Subscribe.
+
+// subscribeIfWanted starts the subscription when it is wanted, and ends it when it is
+// wanted no longer. The caller is in apply.
+func (c *client) subscribeIfWanted(now replica.Instant) {
+	wanted := c.cache.opts.Subscribe && c.refreshed || c.state.Wanted(now)
+	switch {
+	case wanted && !c.listening:
+		unwanted := make(chan struct{})
+		if c.listening = c.cache.spawn(func() { c.listen(unwanted) }); c.listening {
+			c.unwanted = unwanted
+		}
+	case !wanted && c.listening && c.unwanted != nil:
+		close(c.unwanted)
+		c.unwanted = nil
+	}
+}
+
+// listen keeps a subscription until unwanted is closed. One that breaks is replaced,
+// after a pause that grows while it breaks at once.
+func (c *client) listen(unwanted <-chan struct{}) {
+	ctx := c.cache.ctx
+	defer c.apply("StopListening", func(replica.Instant, *replica.State) { c.listening, c.unwanted = false, nil })
+	for failures, again := 1, false; ; failures++ {
+		began := time.Now()
+		if sub, err := c.subscribe(ctx); err == nil {
+			c.apply("Subscribed", func(now replica.Instant, state *replica.State) { state.Subscribed(now, again, random()) })
+			broken := c.handleAll(sub, unwanted)
+			sub.close()
+			c.apply("Unsubscribed", func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
+			again = true
+		}
+		if time.Since(began) > time.Minute {
+			failures = 1
+		}
+		select {
+		case <-time.After(replica.Backoff(failures, time.Second, 30*time.Second, random())):
+		case <-unwanted:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// handleAll applies notifications until the subscription breaks, which it reports, or is
+// wanted no longer.
+func (c *client) handleAll(sub *subscription, unwanted <-chan struct{}) (broken bool) {
+	for {
+		select {
+		case message, open := <-sub.messages:
+			if !open {
+				return true
+			}
+			c.handle(message, sub.opened)
+		case <-unwanted:
+			return false
+		case <-c.cache.ctx.Done():
+			return false
+		}
+	}
+}
+
+// handle applies a notification that was published after opened.
+func (c *client) handle(message []byte, opened replica.Instant) {
+	n, ok := store.ParseNotification(message)
+	if !ok {
+		return
+	}
+	if n.Released() {
+		c.apply("Released", func(now replica.Instant, state *replica.State) { state.Released(now) })
+		return
+	}
+	for _, s := range c.named(n.TokenID) {
+		if r, ok := n.Record(s.token); ok {
+			c.apply("Heard", func(now replica.Instant, state *replica.State) {
+				state.Heard(now, s.id, replicaRecord(r), n.Now, opened, random())
+			})
+		}
+	}
+}
+
+// named returns the sources of the token with an id: there may be several ways to
+// request one token.
+func (c *client) named(id string) (batch []*Source) {
+	c.apply("Named", func(replica.Instant, *replica.State) {
+		for _, s := range c.sources {
+			if s.token.ID == id {
+				batch = append(batch, s)
+			}
+		}
+	})
+	return batch
+}
+
+// A subscription is a connection that receives a client's notifications. It must be
+// closed.
+type subscription struct {
+	messages chan []byte // closed when it has broken
+	close    func()
+	opened   replica.Instant // before it was asked for
+}
+
+// subscribe returns when the subscription stands: what is published after that arrives,
+// unless the connection breaks.
+//
+// The messages are read here and not through PubSub.Channel, which sends a PING every
+// three seconds and waits for no answer to it.
+func (c *client) subscribe(ctx context.Context) (*subscription, error) {
+	opened := c.cache.now()
+	sub, err := call(ctx, c.cache, func(ctx context.Context) (*redis.PubSub, error) {
+		sub := c.cache.rdb.Subscribe(ctx, c.names.Channel)
+		if _, err := sub.Receive(ctx); err != nil {
+			_ = sub.Close()
+			return nil, err
+		}
+		return sub, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &subscription{messages: make(chan []byte, 16), opened: opened, close: func() {
+		// Nothing else ends the read below, so this is not a call, of which there may
+		// be too many already. It waits for the client's own lock.
+		closed := make(chan struct{})
+		go func() { defer close(closed); _ = sub.Close() }()
+		select {
+		case <-closed:
+		case <-time.After(c.cache.redisTimeout):
+		}
+	}}
+	if !c.cache.spawn(func() { l.read(sub) }) {
+		l.close()
+		return nil, ErrClosed
+	}
+	return l, nil
+}
+
+// read passes messages on until the subscription ends. A receiver that does not keep up
+// loses the oldest hints, not the newest.
+func (l *subscription) read(sub *redis.PubSub) {
+	defer close(l.messages)
+	// A context without a deadline does not bound the reading. It bounds the dial by
+	// which the client mends a connection that breaks, under the lock that Close waits
+	// for. The new connection would have no reader, so there must be none.
+	over, end := context.WithCancel(context.Background())
+	end()
+	for {
+		message, err := sub.ReceiveMessage(over)
+		if err != nil {
+			return
+		}
+		for {
+			select {
+			case l.messages <- []byte(message.Payload):
+			default:
+				select {
+				case <-l.messages:
+				default:
+				}
+				continue
+			}
+			break
+		}
+	}
+}
