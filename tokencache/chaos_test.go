@@ -3,6 +3,7 @@ package tokencache
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
 // This file puts random mishaps together, two or three in one fleet's life,
@@ -28,7 +30,8 @@ var (
 	oneSeed   = flag.Uint64("seed", 0, "the only schedule that TestChaos tells")
 )
 
-// known are seeds that broke a promise once, or that the judge once thought did.
+// known are seeds that broke a promise once, or that the judge once thought did, all
+// with the default options.
 var known = []uint64{170357404, 509260739, 1434272218, 1672867971, 1672873637, 1847434428, 2115074085, 2607647257, 3241410852, 3394876190, 3712548966, 3908546907, 3908547291, 4146212609}
 
 // A mishap is one kind of thing that can happen to a fleet.
@@ -144,7 +147,11 @@ var mishaps = []mishap{
 	{"answers of the endpoint get lost", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.LostAnswer() })},
 	{"the endpoint hangs up", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Cut() })},
 	{"the endpoint is slow", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
-		tr.tenant.Inject(2, auth0test.Slow(time.Duration(luck.IntN(9000))*time.Millisecond))
+		by := time.Duration(luck.IntN(9000)) * time.Millisecond
+		if by > min(tr.terms.RequestTimeout, tr.ttl()-tr.terms.Window(tr.ttl()))/4 { // it comes too late, or not at all
+			tr.cost(3, 0)
+		}
+		tr.tenant.Inject(2, auth0test.Slow(by))
 		return nil
 	}},
 	{"the endpoint issues no token", 3, 0, 0, fail(func(luck *rand.Rand) auth0test.Fault {
@@ -232,6 +239,11 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
+	{"the clock of Redis is set", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+		by := time.Duration(luck.Int64N(int64(10*time.Minute))) - 5*time.Minute
+		tr.note("by %v", by)
+		return tr.stepRedisClock(by, min(time.Second, max(10*time.Millisecond, tr.ttl()/1000)))
+	}},
 }
 
 // fail returns a mishap of one to three token requests.
@@ -240,6 +252,12 @@ func fail(fault func(luck *rand.Rand) auth0test.Fault) func(*trial, *rand.Rand, 
 		tr.tenant.Inject(1+luck.IntN(3), fault(luck))
 		return nil
 	}
+}
+
+// ttl is how long tokens live.
+func (tr *trial) ttl() (ttl time.Duration) {
+	tr.tenant.Update(func(c *auth0test.Config) { ttl = c.TTL })
+	return ttl
 }
 
 // all returns the replicas that live. If none does, one joins.
@@ -274,16 +292,27 @@ func (m *member) set(by time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.offset += by
-	m.unsteady, m.clockSet = true, time.Now()
+	m.clockSet = time.Now()
 }
 
-// A schedule is what happens in a fleet's life.
+// A schedule is what happens in a fleet's life, and the options that it runs with.
 type schedule struct {
 	replicas int
+	tokens   int // that each replica wants
 	ttl      time.Duration
 	horizon  time.Duration
 	cfg      auth0test.Config
+	opts     Options
+	tight    bool          // the quota may not allow for what happens
+	delay    time.Duration // of each command to Redis
 	events   []planned
+}
+
+// String says what it runs with.
+func (s schedule) String() string {
+	o := s.opts
+	return fmt.Sprintf("%d replicas, %d tokens of %v for %v, quota %d/%d, latency %v, Redis %v, RenewBefore %v, RequestTimeout %v, Subscribe %v, budget %+v",
+		s.replicas, s.tokens, s.ttl, s.horizon, s.cfg.PerHour, s.cfg.PerDay, s.cfg.Latency, s.delay, o.RenewBefore, o.RequestTimeout, o.Subscribe, o.RedisDownBudget)
 }
 
 type planned struct {
@@ -291,22 +320,31 @@ type planned struct {
 	mishap    mishap
 }
 
-// draw makes a schedule: two or three mishaps, most of them around a cold start
-// or a renewal.
+// draw makes a schedule: the options, and two or three mishaps, most of them around a
+// cold start or a renewal.
 func draw(seed uint64) schedule {
 	luck := rand.New(rand.NewPCG(seed, 0))
+	options := rand.New(rand.NewPCG(seed, 2))
+	kinds := mishaps
+	if plain := slices.Contains(known, seed); plain { // drawn before options were
+		kinds, options = kinds[:len(kinds)-1], nil
+	}
 	s := schedule{
 		replicas: []int{1, 2, 3, 5, 8, 12, 20, 50}[luck.IntN(8)],
 		ttl:      []time.Duration{10 * time.Minute, time.Hour, 10 * time.Hour, 10 * time.Hour, 24 * time.Hour, 24 * time.Hour}[luck.IntN(6)],
 	}
-	s.horizon = 3 * s.ttl
+	s.tokens, s.horizon = 1, 3*s.ttl
 	s.cfg = auth0test.Config{TTL: s.ttl, Latency: time.Duration(50+luck.IntN(1000)) * time.Millisecond}
 	if luck.IntN(2) == 0 {
 		s.cfg.PerHour, s.cfg.PerDay = 42, 100
 	}
-	period := s.ttl - usual.Window(s.ttl)
+	if options != nil && options.IntN(2) == 0 {
+		s.drawOptions(options)
+	}
+	terms := s.terms()
+	period := s.ttl - terms.Window(s.ttl)
 	for range 2 + luck.IntN(2) {
-		e := planned{mishap: mishaps[luck.IntN(len(mishaps))]}
+		e := planned{mishap: kinds[luck.IntN(len(kinds))]}
 		e.at = time.Duration(luck.IntN(3))*period + time.Duration(luck.ExpFloat64()*float64(3*time.Second)) - time.Duration(luck.IntN(2000))*time.Millisecond
 		if luck.IntN(5) == 0 {
 			e.at = time.Duration(luck.Int64N(int64(s.horizon / 2)))
@@ -320,6 +358,46 @@ func draw(seed uint64) schedule {
 	return s
 }
 
+// drawOptions draws what an operator may set, and a provider may do.
+func (s *schedule) drawOptions(luck *rand.Rand) {
+	between := func(from, to time.Duration) time.Duration { // as likely short as long
+		return time.Duration(float64(from) * math.Pow(float64(to)/float64(from), luck.Float64())).Round(time.Millisecond)
+	}
+	s.ttl = between(5*time.Second, 30*24*time.Hour).Round(time.Second)
+	s.opts.RequestTimeout = between(minRequestTimeout, time.Minute)
+	s.opts.Subscribe = luck.IntN(2) == 0
+	s.tokens = 1 + luck.IntN(5)
+	s.replicas = min(s.replicas, 12)
+	if luck.IntN(2) == 0 {
+		s.opts.RenewBefore = between(s.ttl/100, 2*s.ttl)
+	}
+	if luck.IntN(4) == 0 {
+		s.opts.RedisDownBudget = &RedisDownBudget{Requests: 1 + luck.IntN(3), Spread: between(time.Millisecond, time.Minute)}
+	}
+	// A renewal has to fit into the window, and a lease: two reads, an admission, a
+	// request and a commit. What does not fit is another story.
+	terms := s.terms()
+	fits := min(terms.RequestTimeout, terms.Window(s.ttl)/time.Duration(s.tokens))
+	s.cfg = auth0test.Config{TTL: s.ttl, Latency: min(2*time.Second, time.Duration(luck.Int64N(int64(fits/4))))}
+	if luck.IntN(2) == 0 {
+		s.delay = min(300*time.Millisecond, time.Duration(luck.Int64N(int64(fits/40))))
+	}
+	s.horizon = max(3*s.ttl, 15*time.Minute, 20*terms.Lease)
+	// A quota that suffices without a fault, if only just.
+	period := s.ttl - terms.Window(s.ttl) - s.cfg.Latency
+	hour, day := s.tokens*int(time.Hour/period+2), s.tokens*int(24*time.Hour/period+2)
+	if luck.IntN(2) == 0 && hour <= 100 {
+		s.cfg.PerHour = max(2, hour*5/4+1) + luck.IntN(101-min(100, hour))
+		s.cfg.PerDay = max(s.cfg.PerHour, day*5/4+2)
+		s.tight = true
+	}
+}
+
+func (s *schedule) terms() replica.Terms {
+	opts, _, _ := s.opts.complete()
+	return replica.Terms{RenewBefore: opts.RenewBefore, RequestTimeout: opts.RequestTimeout, Lease: 2 * opts.RequestTimeout}
+}
+
 // run lets it happen.
 func (s schedule) run(tr *trial, luck *rand.Rand) {
 	var wg sync.WaitGroup
@@ -327,6 +405,11 @@ func (s schedule) run(tr *trial, luck *rand.Rand) {
 		time.Sleep(time.Until(tr.began.Add(e.at)))
 		tr.cost(e.mishap.requests, e.mishap.leases)
 		tr.losses += e.mishap.losses
+		if budget := s.opts.RedisDownBudget; budget != nil { // each replica may spend it while Redis is unreachable
+			n := s.replicas * budget.Requests * (1 + int(e.lasts/time.Hour))
+			tr.cost(n, n)
+			tr.losses += n
+		}
 		tr.note("%s, for %v", e.mishap.name, e.lasts.Round(time.Millisecond))
 		end := e.mishap.strike(tr, luck, e.lasts)
 		if end == nil {
@@ -349,9 +432,10 @@ func TestChaos(t *testing.T) {
 	tell := func(t *testing.T, seed uint64) schedule {
 		s := draw(seed)
 		cfg := s.cfg
-		story(t, &cfg, Options{}, func(f *fleet) {
-			f.try(s.replicas, s.ttl/100, func(tr *trial) {
-				tr.note("seed %d: %d replicas, tokens of %v, quota %d/%d", seed, s.replicas, s.ttl, cfg.PerHour, cfg.PerDay)
+		story(t, &cfg, s.opts, func(f *fleet) {
+			f.wants, f.tight, f.delay = s.tokens, s.tight, s.delay
+			f.try(s.replicas, max(s.ttl/100, s.horizon/2000), func(tr *trial) {
+				tr.note("seed %d: %v", seed, s)
 				s.run(tr, rand.New(rand.NewPCG(seed, 1)))
 			})
 		})

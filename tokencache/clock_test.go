@@ -230,19 +230,25 @@ func TestClockIsSetBack(t *testing.T) {
 // setRedisClock lets the clock of Redis be off from now on, until the function
 // that it returns is called.
 func (f *fleet) setRedisClock(by time.Duration) (stop func()) {
+	return f.stepRedisClock(by, time.Second)
+}
+
+// stepRedisClock is setRedisClock with a clock that stands still for a step at a time.
+func (f *fleet) stepRedisClock(by, step time.Duration) (stop func()) {
 	done := make(chan struct{})
 	go func() { // the clock of miniredis stands still once it is set
+		defer f.m.SetTime(time.Time{}) // which lets it run again
 		for {
 			f.m.SetTime(time.Now().Add(by))
 			select {
-			case <-time.After(time.Second):
+			case <-time.After(step):
 			case <-done:
 				return
 			}
 		}
 	}()
 	synctest.Wait()
-	return func() { close(done) }
+	return func() { close(done); synctest.Wait() }
 }
 
 // A clock is set ahead while Redis is away. That cannot be told from a sleep, so the

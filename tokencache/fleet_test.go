@@ -49,8 +49,11 @@ type fleet struct {
 	secret   string // the client's
 	password string // that of Redis
 	replicas []*testReplica
-	log      log  // what was logged, unless the story reads that itself
-	judged   bool // by a trial, which has searched what it printed
+	log      log           // what was logged, unless the story reads that itself
+	judged   bool          // by a trial, which has searched what it printed
+	delay    time.Duration // of each command to Redis
+	wants    int           // how many tokens each replica of a trial wants; 0: one
+	tight    bool          // the quota may not allow for what happens to a trial
 }
 
 // A testReplica is a process as far as the fleet can tell.
@@ -156,7 +159,7 @@ func (f *fleet) start(n int) []*testReplica {
 
 func (f *fleet) boot(name string) *testReplica {
 	f.t.Helper()
-	r := &testReplica{name: name, net: &link{m: f.m}, web: &door{base: f.tenant.Transport()}}
+	r := &testReplica{name: name, net: &link{m: f.m, usual: f.delay}, web: &door{base: f.tenant.Transport()}}
 	r.rdb = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:6379", Password: f.password, Dialer: r.net.dial, DisableIdentity: true, ContextTimeoutEnabled: true, MaxRetries: 1,
 		PoolSize: 4, PipelinePoolSize: -1, ConnMaxIdleTime: -1, DialerRetries: 1,

@@ -25,7 +25,8 @@ type link struct {
 	dials    int
 	down     error
 	slow     time.Duration // what a dial takes
-	delay    time.Duration // what each reply takes
+	usual    time.Duration // what each reply takes always, and
+	delay    time.Duration // what it takes more
 	lose     int           // so many replies get lost, with their connections
 	tear     int           // so many end after three bytes, with their connections
 	shift    bool          // each connection gives each reply to the next question
@@ -176,7 +177,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	w.link.mu.Unlock()
 	n, err := w.next(p)
 	w.link.mu.Lock()
-	delay := w.link.delay
+	delay := w.link.usual + w.link.delay
 	lost := n > 0 && w.link.lose > 0
 	if lost {
 		w.link.lose--

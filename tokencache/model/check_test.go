@@ -12,21 +12,21 @@ type search struct {
 	limits limits
 	wrong  mistakes
 
-	states []key          // as they were met, in order
-	from   []uint32       // the one before each
-	index  map[key]uint32 // by what they are, whichever replica is which
-	depth  int            // how many steps the farthest one is away
-	steps  int            // how many there are
-	ways   [][2]uint32    // calm steps, from and to
-	free   [][2]uint32    // those of them that send no token request
-	taken  [verbs]int     // how often each kind of step was made
+	states []state          // as they were met, in order
+	from   []uint32         // the one before each
+	index  map[print]uint32 // by what they are, whichever replica is which
+	depth  int              // how many steps the farthest one is away
+	steps  int              // how many there are
+	ways   [][2]uint32      // calm steps, from and to
+	free   [][2]uint32      // those of them that send no token request
+	taken  [verbs]int       // how often each kind of step was made
 	broken broken
 	story  []string // how
 }
 
 // explore goes through all states, until a promise is broken.
 func explore(l limits, wrong mistakes) *search {
-	x := &search{limits: l, wrong: wrong, index: make(map[key]uint32)}
+	x := &search{limits: l, wrong: wrong, index: make(map[print]uint32)}
 	first := state{next: 2}
 	x.meet(&first, 0)
 	levelEnds := 1
@@ -45,21 +45,20 @@ func explore(l limits, wrong mistakes) *search {
 
 // meet returns the number of a state, and gives it one if it is new.
 func (x *search) meet(s *state, from int) uint32 {
-	k := s.pack()
-	same := k.sorted(x.limits.replicas)
+	same := printOf(s, x.limits.replicas)
 	if n, ok := x.index[same]; ok {
 		return n
 	}
 	n := uint32(len(x.states))
 	x.index[same] = n
-	x.states = append(x.states, k)
+	x.states = append(x.states, *s)
 	x.from = append(x.from, uint32(from))
 	return n
 }
 
 // follow makes all steps from a state.
 func (x *search) follow(at int) {
-	r := &run{limits: x.limits, wrong: x.wrong, from: x.states[at].unpack()}
+	r := &run{limits: x.limits, wrong: x.wrong, from: x.states[at]}
 	r.yield = func(st step) {
 		if x.broken.promise != none {
 			return
@@ -77,7 +76,7 @@ func (x *search) follow(at int) {
 		n := x.meet(&st.to, at)
 		if st.verb.calm() {
 			x.ways = append(x.ways, [2]uint32{uint32(at), n})
-			if st.verb != asks && st.verb != callsPastRedis {
+			if st.verb != asks && st.verb != asksWithoutRedis {
 				x.free = append(x.free, [2]uint32{uint32(at), n})
 			}
 		}
@@ -112,9 +111,9 @@ func (x *search) tell(at int, last *step) {
 
 // line describes the step from one state to the next.
 func (x *search) line(at, next int) (text string) {
-	r := &run{limits: x.limits, wrong: x.wrong, from: x.states[at].unpack()}
+	r := &run{limits: x.limits, wrong: x.wrong, from: x.states[at]}
 	r.yield = func(st step) {
-		if text == "" && st.to.pack() == x.states[next] {
+		if text == "" && st.to == x.states[next] {
 			text = describe(&st, x.limits.replicas)
 		}
 	}
@@ -138,7 +137,7 @@ func (x *search) checkRecovery() {
 	} {
 		reached := x.reaching(goal.ways)
 		for n, ok := range reached {
-			r := &run{limits: x.limits, wrong: x.wrong, from: x.states[n].unpack()}
+			r := &run{limits: x.limits, wrong: x.wrong, from: x.states[n]}
 			if !ok && goal.of(r) {
 				x.broken = broken{goal.promise, goal.how}
 				x.tell(n, nil)
@@ -167,7 +166,7 @@ func (x *search) reaching(ways [][2]uint32) []bool {
 	reached := make([]bool, len(x.states))
 	var todo []uint32
 	for n := range x.states {
-		if s := x.states[n].unpack(); s.served(x.limits.replicas) {
+		if s := x.states[n]; s.served(x.limits.replicas) {
 			reached[n] = true
 			todo = append(todo, uint32(n))
 		}

@@ -34,7 +34,7 @@ func (r *run) world() {
 		r.emit(leaseEnds, -1, &s)
 	}
 	if s := r.from; s.mood != well {
-		s.mood, s.block = well, false
+		s.mood, s.block = well, false // and blocks end
 		for i := range s.replicas {
 			q := &s.replicas[i]
 			q.block, q.told, q.owes = false, false, false
@@ -98,30 +98,24 @@ func (r *run) strike(i int) {
 	} else if r.mayHappen(&s, cutOff) {
 		p := &s.replicas[i]
 		p.cut = true
-		p.since, p.must = 0, 0 // its Rotate fails
+		p.rotating, p.since, p.old, p.must = false, 0, 0, 0 // its Rotate fails
 		r.emit(isCutOff, i, &s)
 	}
-	if s := r.from; s.replicas[i] != (replica{}) && r.mayHappen(&s, crash) {
+	if s := r.from; s.replicas[i] != (process{}) && r.mayHappen(&s, crash) {
 		p := &s.replicas[i]
-		if p.at == asking || p.at == calling || p.at == refused || p.owes || p.held.asked != 0 && !p.shared {
+		if p.at == asking || p.at == calling || p.at == paid || p.at == refused || p.owes || p.held.asked != 0 && !p.shared {
 			s.happened[wasted]++
 		}
-		*p = replica{} // a lease with its name ends by itself
+		*p = process{} // a lease with its name ends by itself
 		r.emit(crashes, i, &s)
 	}
-	if s := r.from; !s.replicas[i].cut && s.replicas[i].since == 0 && r.mayHappen(&s, rotation) {
+	if s := r.from; !s.replicas[i].cut && !s.replicas[i].rotating && r.mayHappen(&s, rotation) {
 		p := &s.replicas[i]
-		r.learn(&s, p)
-		if p.block || s.block {
-			return // Rotate fails
-		}
-		r.merge(&s, p)
-		p.since, p.must = s.next-1, s.newest
+		p.told = p.told || s.block
+		r.apply(&s, p, true, func(c *core) { c.Merge(c.now, 0, s.snapshot(), 0) })
+		p.rotating, p.since, p.old, p.must = true, s.now(), p.held.asked, s.newest
 		if r.wrong.anyOtherToken {
-			p.since = max(p.held.issued, 1)
-			if !s.valid(p.held) {
-				p.since = 1
-			}
+			p.since = 0
 		}
 		r.emit(rotates, i, &s)
 	}

@@ -18,6 +18,7 @@ const (
 	rotatedIsGone
 	recovers
 	recoversAtNoCost
+	invariants
 	promises
 )
 
@@ -29,10 +30,11 @@ func (p promise) String() string {
 		neverBack:        "no replica goes back to an older token",
 		neverExpired:     "no replica serves an expired token",
 		requestsBounded:  "one token request a life, and one for each fault",
-		blockHolds:       "nobody asks who knows of a block; one probe for each loss",
+		blockHolds:       "no replica that knows of a block sends a request; one probe for each loss",
 		rotatedIsGone:    "what was rotated away does not come back",
 		recovers:         "when the faults are over, every replica gets a valid token",
-		recoversAtNoCost: "nobody asks for what a replica has already",
+		recoversAtNoCost: "no replica requests what another one has",
+		invariants:       "the invariants of package replica",
 	}[p]
 }
 
@@ -59,7 +61,7 @@ func judge(s *state) broken {
 				robbed++
 			}
 		}
-		if s.valid(p.held) && s.clock >= p.held.dies {
+		if s.valid(p.held) && s.clock >= p.held.dies().tick() {
 			return broken{neverExpired, "a token is served that has expired"}
 		}
 	}
@@ -100,11 +102,11 @@ func (s *state) served(n int) bool {
 // supplied reports whether the fleet needs nothing from the endpoint: somebody
 // has a token that all may have, and nobody is about to ask.
 func (r *run) supplied(s *state) bool {
-	has := s.valid(s.record) && !r.belowFloor(s, s.record)
+	has := s.valid(s.record) && s.record.issued >= s.floor
 	for i := range r.limits.replicas {
 		switch p := &s.replicas[i]; p.at {
 		case idle, due, leased:
-			has = has || s.valid(p.held) && !r.belowFloor(s, p.held)
+			has = has || s.valid(p.held) && p.held.issued >= s.floor
 		default:
 			return false
 		}

@@ -8,34 +8,34 @@ import (
 // This file puts a step into words.
 
 var words = map[verb]string{
-	looks:          "looks",
-	givesBack:      "gives its token back to the fleet",
-	obtains:        "takes the lease",
-	standsBy:       "takes the lease to be held, and stands by",
-	looksAgain:     "looks again, with the lease",
-	isDenied:       "need not or may not ask",
-	asks:           "asks for a token",
-	isAnswered:     "has its answer",
-	commits:        "commits its token",
-	accounts:       "tells the ledger of the refusal",
-	releases:       "gives the lease back",
-	hears:          "hears of the fleet's token",
-	findsRedisAway: "finds Redis away",
-	callsPastRedis: "asks for a token past Redis",
-	rotated:        "has rotated: Rotate returns nil",
-	heals:          "can reach Redis again",
-	troubleEnds:    "the endpoint's trouble is over",
-	leaseEnds:      "the lease of one who has left ends",
-	ticks:          "time passes",
-	loseLease:      "the lease is lost, and its holder does not notice",
-	loseStore:      "Redis loses its data",
-	evict:          "Redis evicts the record",
-	crashes:        "crashes, and starts again",
-	isCutOff:       "is cut off from Redis",
-	refuses:        "the endpoint begins to refuse everybody",
-	fallsSilent:    "the endpoint begins to lose its answers",
-	rotates:        "is told to rotate the token",
-	shortens:       "the provider shortens the lives of tokens",
+	fetches:          "fetches",
+	writesBack:       "writes its token back",
+	obtains:          "takes the lease",
+	standsBy:         "takes the lease to be held, and waits",
+	fetchesAgain:     "fetches again, under the lease",
+	isDenied:         "need not or may not send a request",
+	asks:             "sends a token request",
+	isAnswered:       "has its answer",
+	commits:          "commits its token",
+	reports:          "reports the failure to the ledger",
+	releases:         "gives the lease back",
+	hears:            "hears of the fleet's token",
+	findsRedisDown:   "finds Redis unreachable",
+	asksWithoutRedis: "sends a token request without Redis",
+	hasRotated:       "has rotated: Rotate returns nil",
+	heals:            "can reach Redis again",
+	troubleEnds:      "the endpoint's trouble is over",
+	leaseEnds:        "the lease of a replica that died ends",
+	ticks:            "time passes",
+	loseLease:        "the lease is lost, and its holder does not notice",
+	loseStore:        "Redis loses its data",
+	evict:            "Redis evicts the record",
+	crashes:          "crashes, and starts again",
+	isCutOff:         "is cut off from Redis",
+	refuses:          "the endpoint begins to refuse all requests",
+	fallsSilent:      "the endpoint begins to lose its answers",
+	rotates:          "begins to rotate the token",
+	shortens:         "the provider shortens the lives of tokens",
 }
 
 // describe tells a step, and what there is after it.
@@ -54,7 +54,7 @@ func describe(st *step, replicas int) string {
 		b.WriteString(", block")
 	}
 	if s.leased && !s.named() {
-		b.WriteString(", a lease of nobody")
+		b.WriteString(", a lease whose holder died")
 	}
 	for i := range replicas {
 		p := &s.replicas[i]
@@ -66,7 +66,7 @@ func describe(st *step, replicas int) string {
 			{p.lease, "lease"},
 			{p.at == asking || p.at == calling, "asking"},
 			{p.block, "knows of the block"},
-			{p.since != 0, "rotating"},
+			{p.rotating, "rotating"},
 			{p.cut, "cut off"},
 		} {
 			if mark.on {

@@ -13,9 +13,8 @@ type Request struct {
 	Reason   Reason
 	Forced   bool // it replaces a token that is valid
 
-	before Record // what was held when it was decided
-	valid  bool
-	floor  int64
+	Before    Record // what was held when it was decided
+	MinIssued int64  // the earliest issue that might be adopted then
 }
 
 // Request returns the token request that a token needs now. It returns false if it
@@ -23,7 +22,7 @@ type Request struct {
 func (s *State) Request(now Instant, id int, p Problem) (Request, bool) {
 	t := &s.Tokens[id]
 	priority, reason, any := t.Need(now)
-	r := Request{ID: id, Forced: priority == quota.Forced, before: t.Held.Record, floor: t.MinIssued}
+	r := Request{ID: id, Forced: priority == quota.Forced, Before: t.Held.Record, MinIssued: t.MinIssued}
 	r.Priority, r.Reason = Account(p, priority, reason)
 	return r, any
 }
@@ -50,14 +49,14 @@ func (s *State) Issued(now Instant, req Request, issue Issue, random float64) (R
 	if issue.Now != 0 {
 		// It counts as issued when it was admitted, but after the one that it
 		// replaces, also if the clock of Redis went back in between.
-		r.Issued = max(issue.Now, req.floor)
-		if req.before.Token != "" {
-			r.Issued = max(r.Issued, req.before.Issued+1)
+		r.Issued = max(issue.Now, req.MinIssued)
+		if req.Before.Token != "" {
+			r.Issued = max(r.Issued, req.Before.Issued+1)
 		}
 		r.Expires = issue.Now + (issue.Sent.Mono - issue.Admitted.Mono + r.Lifetime).Milliseconds()
 	}
 	s.dropBlocks(t.Scopes)
-	if h := t.Held; h.Valid(now) && h.Record.Token != req.before.Token && h.Record.Compare(r) > 0 {
+	if h := t.Held; h.Valid(now) && h.Record.Token != req.Before.Token && h.Record.Compare(r) > 0 {
 		return r, false
 	}
 	s.adopt(now, req.ID, r, r.Lifetime, issue.Sent, requested, random)
