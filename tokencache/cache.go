@@ -30,7 +30,7 @@ type Cache struct {
 	stuck        atomic.Int32     // calls to Redis that have not returned
 	origin       time.Time        // where replica.Instants count from
 	wall         func() time.Time // time.Now, but where a test sets the clock wrong
-	trace        func(*client, string)
+	trace        func(c *client, event string, ids []int) // nil but in tests
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -118,7 +118,7 @@ func (c *Cache) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, cl := range c.clients {
-		cl.apply("Close", func(replica.Instant, *replica.State) {}) // stops the timer
+		cl.apply(func(replica.Instant, *replica.State) {}) // stops the timer
 	}
 	return nil
 }

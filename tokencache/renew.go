@@ -31,7 +31,7 @@ func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
 		c.redisFailed(ctx, batch, err)
 		return
 	}
-	reported := c.flushReports(ctx)
+	reported := c.flushReports(ctx, batch)
 	wait, renew := c.merge(ctx, batch, fetched, replica.Context{Reported: reported})
 	switch {
 	case len(renew) > 0:
@@ -61,14 +61,16 @@ func (c *client) merge(ctx context.Context, batch []*Source, read snapshot, in r
 	for i, s := range batch {
 		var step replica.Step
 		v := read.of(i)
-		c.apply("Fetched", func(now replica.Instant, state *replica.State) {
+		c.apply(func(now replica.Instant, state *replica.State) {
 			step = state.Fetched(now, s.id, v, in, random())
 		})
+		c.traced(batch[i:i+1], "Fetched", step)
 		if step == replica.WriteBack {
 			kept := c.writeBack(ctx, s, read.Tokens[i].Damaged)
-			c.apply("WroteBack", func(now replica.Instant, state *replica.State) {
+			c.apply(func(now replica.Instant, state *replica.State) {
 				step = state.WroteBack(now, s.id, kept, v, in, random())
 			})
+			c.traced(batch[i:i+1], "WroteBack", step)
 		}
 		switch step {
 		case replica.Wait:
@@ -89,6 +91,8 @@ func (c *client) writeBack(ctx context.Context, s *Source, damaged []byte) bool 
 // renew takes the lease and requests tokens, or waits for the replica that was faster.
 func (c *client) renew(ctx context.Context, batch []*Source) {
 	err := c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
+		c.traced(batch, "LeaseTaken")
+		defer c.traced(batch, "LeaseReleased")
 		return c.renewUnderLease(ctx, lease, batch)
 	})
 	held, isHeld := errors.AsType[*lock.HeldError](err)
@@ -100,6 +104,7 @@ func (c *client) renew(ctx context.Context, batch []*Source) {
 		c.redisFailed(ctx, batch, c.cache.redisError(err))
 	default:
 		c.publishReleased(ctx)
+		c.traced(batch, "Published")
 	}
 }
 
@@ -151,7 +156,8 @@ var errShort = redisError(errors.New("its replies took so long, or this process 
 func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source, v view) {
 	var req replica.Request
 	var needed bool
-	c.apply("Request", func(now replica.Instant, state *replica.State) { req, needed = state.Request(now, s.id, v.Problem) })
+	c.apply(func(now replica.Instant, state *replica.State) { req, needed = state.Request(now, s.id, v.Problem) })
+	c.traced([]*Source{s}, "Request", needed)
 	if !needed {
 		return
 	}
@@ -160,22 +166,25 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 	admitted := c.cache.now()
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		c.redisWorked()
-		c.apply("Denied", func(now replica.Instant, state *replica.State) { state.Denied(now, s.id, denied) })
+		c.apply(func(now replica.Instant, state *replica.State) { state.Denied(now, s.id, denied) })
+		c.traced([]*Source{s}, "Denied")
 		return
 	}
 	if err != nil {
 		// It may have been counted, and is not sent. The ledger learns that later.
-		c.queueReports(replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
+		c.queueReports([]*Source{s}, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
 		c.redisFailed(ctx, []*Source{s}, err)
 		return
 	}
+
+	c.traced([]*Source{s}, "Admitted")
 
 	// The request must be over before the lease is. A process that was stopped finds
 	// out here, and does not spend a token on a request that has no time.
 	timeout := c.cache.terms.RequestTimeout
 	within := min(timeout, lease.Remaining()-timeout/4)
 	if within < timeout/2 || ctx.Err() != nil {
-		c.report(ctx, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
+		c.report(ctx, s, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
 		c.redisFailed(ctx, []*Source{s}, errShort)
 		return
 	}
@@ -185,7 +194,7 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 		defer c.throttle(ctx, done.sent)
 	}
 	if done.verdict.Class != "" {
-		c.report(ctx, done.report)
+		c.report(ctx, s, done.report)
 		s.refused(done, req)
 		return
 	}
@@ -194,12 +203,13 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 	// paid for, so it is committed even if this replica is told to stop.
 	r := s.issued(done, req, replica.Issue{Now: admission.Now, Admitted: admitted})
 	result, err := c.commit(context.WithoutCancel(ctx), s, r, v.damaged)
-	c.report(ctx, done.report)
+	c.report(ctx, s, done.report)
 	if err != nil {
 		s.commitFailed(err)
 		return
 	}
-	c.apply("Committed", func(now replica.Instant, state *replica.State) { state.Committed(now, s.id, r, result.Kept()) })
+	c.apply(func(now replica.Instant, state *replica.State) { state.Committed(now, s.id, r, result.Kept()) })
+	c.traced([]*Source{s}, "Committed")
 }
 
 // commit merges a record into what the fleet has, and notifies subscribers.
@@ -213,7 +223,7 @@ func (c *client) commit(ctx context.Context, s *Source, r replica.Record, damage
 // together retry together.
 func (c *client) throttle(ctx context.Context, sent replica.Instant) {
 	var wait time.Duration
-	c.apply("Throttle", func(now replica.Instant, state *replica.State) { wait = state.Throttle(now, sent) })
+	c.apply(func(now replica.Instant, state *replica.State) { wait = state.Throttle(now, sent) })
 	if wait == 0 {
 		return
 	}
@@ -224,7 +234,7 @@ func (c *client) throttle(ctx context.Context, sent replica.Instant) {
 }
 
 func (c *client) sortByPriority(batch []*Source) {
-	c.apply("Need", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		slices.SortStableFunc(batch, func(a, b *Source) int {
 			pa, _, _ := state.Tokens[a.id].Need(now)
 			pb, _, _ := state.Tokens[b.id].Need(now)

@@ -46,7 +46,7 @@ func newSource(c *client, cred Credentials, token *store.Token) *Source {
 		s.scopes.Organization = quota.Organization(cred.Organization)
 		s.scopeList = append(s.scopeList, s.scopes.Organization)
 	}
-	c.apply("Add", func(_ replica.Instant, state *replica.State) {
+	c.apply(func(_ replica.Instant, state *replica.State) {
 		s.id = state.Add(token.ID, s.scopeList)
 		c.sources = append(c.sources, s)
 	})
@@ -146,7 +146,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		return s.fail("rotate", err)
 	}
 	var old string
-	c.apply("Merge", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		state.Merge(now, s.id, read.of(0), random())
 		old = state.Tokens[s.id].Held.Record.Token
 	})
@@ -160,7 +160,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		}
 		// It is the one to be replaced, or an older one that another replica has
 		// written back since.
-		c.apply("Rotate", func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
+		c.apply(func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
 		if err := s.replaced(ctx, h); err != nil {
 			return s.fail("rotate", err)
 		}

@@ -296,7 +296,7 @@ func TestLookUnderTheLease(t *testing.T) {
 		replicas := f.start(2)
 		first, second := replicas[0], replicas[1]
 		c := second.source.client
-		c.apply("", func(replica.Instant, *replica.State) { c.listening = true }) // so that it gets no notification
+		c.apply(func(replica.Instant, *replica.State) { c.listening = true }) // so that it gets no notification
 		var seen atomic.Int32
 		second.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 			err := next(ctx, cmd)

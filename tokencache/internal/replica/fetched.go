@@ -43,6 +43,9 @@ const (
 	Renew                 // under the lease
 )
 
+// String returns the name of the step.
+func (s Step) String() string { return [...]string{"Done", "WriteBack", "Wait", "Renew"}[s] }
+
 // A Context says what a decision may rely on.
 type Context struct {
 	// UnderLease is set if this replica holds the lease.
