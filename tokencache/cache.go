@@ -27,9 +27,9 @@ type Cache struct {
 	rt     http.RoundTripper
 
 	redisTimeout time.Duration
-	stuck        atomic.Int32     // calls to Redis that have not returned
-	origin       time.Time        // where replica.Instants count from
-	wall         func() time.Time // time.Now, but where a test sets the clock wrong
+	stuck        atomic.Int32                             // calls to Redis that have not returned
+	origin       time.Time                                // where replica.Instants count from
+	wall         func() time.Time                         // time.Now, but where a test sets the clock wrong
 	trace        func(c *client, event string, ids []int) // nil but in tests
 
 	ctx    context.Context // ends with Close

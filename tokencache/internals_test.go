@@ -68,3 +68,9 @@ func newTestSource(t testing.TB, rdb redis.UniversalClient) *Source {
 func (c *client) learn(blocked []quota.Blocked) {
 	c.apply(func(now replica.Instant, state *replica.State) { state.Reported(now, blocked) })
 }
+
+// listensAlready keeps r from opening a subscription, as if it had one that is silent.
+func (r *testReplica) listensAlready() {
+	c := r.source.client
+	c.apply(func(replica.Instant, *replica.State) { c.listening = true })
+}

@@ -26,6 +26,9 @@ func (c *client) refresh() {
 // refreshOnce fetches what the fleet has. As a rule that is all: another replica has
 // renewed.
 func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
+	if len(batch) == 1 && c.isCold(batch[0]) && c.startCold(ctx, batch[0]) {
+		return
+	}
 	fetched, err := c.fetch(ctx, batch...)
 	if err != nil {
 		c.redisFailed(ctx, batch, err)
@@ -46,11 +49,11 @@ func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
 // fetch reads from Redis, in one round trip, all there is to know about some tokens.
 func (c *client) fetch(ctx context.Context, batch ...*Source) (snapshot, error) {
 	tokens, scopes := tokensOf(batch)
-	at := c.cache.now()
+	sent := c.sending()
 	read, err := call(ctx, c.cache, func(ctx context.Context) (store.Snapshot, error) {
 		return c.store.Fetch(ctx, tokens, scopes)
 	})
-	return snapshot{read, at}, err
+	return snapshot{read, sent}, err
 }
 
 // merge takes the better of what the fleet has and what this replica has, for each
@@ -95,6 +98,11 @@ func (c *client) renew(ctx context.Context, batch []*Source) {
 		defer c.traced(batch, "LeaseReleased")
 		return c.renewUnderLease(ctx, lease, batch)
 	})
+	c.renewed(ctx, batch, err)
+}
+
+// renewed ends a renewal, given what came of taking the lease.
+func (c *client) renewed(ctx context.Context, batch []*Source, err error) {
 	held, isHeld := errors.AsType[*lock.HeldError](err)
 	switch {
 	case isHeld:
@@ -142,7 +150,7 @@ func (c *client) renewUnderLease(ctx context.Context, lease *lock.Lease, batch [
 				continue
 			}
 		}
-		c.requestToken(ctx, lease, s, views[s])
+		c.requestToken(ctx, lease, s, views[s], nil)
 	}
 	return nil
 }
@@ -152,18 +160,17 @@ func (c *client) renewUnderLease(ctx context.Context, lease *lock.Lease, batch [
 var errShort = redisError(errors.New("its replies took so long, or this process was stopped for so long, that the lease ended before the token request could be sent"))
 
 // requestToken sends one token request, if the ledger admits it, and gives the fleet
-// what came of it.
-func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source, v view) {
+// what came of it. early is an admission that was asked for with the lease; nil if none was.
+func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source, v view, early *admission) {
 	var req replica.Request
 	var needed bool
 	c.apply(func(now replica.Instant, state *replica.State) { req, needed = state.Request(now, s.id, v.Problem) })
 	c.traced([]*Source{s}, "Request", needed)
 	if !needed {
+		c.takeBack(ctx, s, early)
 		return
 	}
-	attempt := s.attempt(req)
-	admission, err := call(ctx, c.cache, func(ctx context.Context) (quota.Admission, error) { return c.ledger.Admit(ctx, attempt) })
-	admitted := c.cache.now()
+	attempt, admitted, at, err := c.admit(ctx, s, req, early)
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		c.redisWorked()
 		c.apply(func(now replica.Instant, state *replica.State) { state.Denied(now, s.id, denied) })
@@ -201,7 +208,7 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 
 	// Callers here are served at once, and the fleet with the commit. The token is
 	// paid for, so it is committed even if this replica is told to stop.
-	r := s.issued(done, req, replica.Issue{Now: admission.Now, Admitted: admitted})
+	r := s.issued(done, req, replica.Issue{Now: admitted.Now, Admitted: at})
 	result, err := c.commit(context.WithoutCancel(ctx), s, r, v.damaged)
 	c.report(ctx, s, done.report)
 	if err != nil {

@@ -38,7 +38,7 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
 		if sub, err := c.subscribe(ctx); err == nil {
-			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, again, random()) })
+			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
 			broken := c.handleAll(sub, unwanted)
 			sub.close()
 			c.apply(func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })

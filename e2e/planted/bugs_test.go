@@ -10,7 +10,7 @@ type bug struct {
 
 var bugs = []bug{
 	// The way of a token.
-	{"the lease holder does not fetch again", "tokencache/renew.go", "_, batch = c.merge(ctx, batch, fetched, replica.Context{UnderLease: true})", "c.merge(ctx, nil, fetched, replica.Context{UnderLease: true})", "TestLookUnderTheLease"},
+	{"the lease holder does not fetch again", "tokencache/renew.go", "_, batch = c.merge(ctx, batch, fetched, replica.Context{UnderLease: true})", "c.merge(ctx, nil, fetched, replica.Context{UnderLease: true})", "TestFetchUnderTheLease"},
 	{"a request may outlive the lease", "tokencache/renew.go", "within := min(timeout, lease.Remaining()-timeout/4)", "within := 10 * timeout", "TestFault/53"},
 	{"a forced renewal does not bound what is adopted", "tokencache/internal/replica/issued.go", "r.Forced = req.Forced", "_ = req.Forced", "TestRotatedTokenDoesNotComeBack"},
 	{"a token is not issued later than the one it replaces", "tokencache/internal/replica/issued.go", "r.Issued = max(r.Issued, req.Before.Issued+1)", "_ = req.Before", "TestRedisClockIsSetBack"},
@@ -51,6 +51,15 @@ var bugs = []bug{
 	{"what one organization is denied, all are", "tokencache/internal/replica/fetched.go", " && slices.Contains(s.Tokens[id].Scopes, denied.Scope)", "", "TestDeniedToAnOrganization"},
 	{"what other replicas were denied is forgotten", "tokencache/internal/replica/refused.go", "if denied.Priority == quota.Need && (denied.Count > 0 || denied.Reason == quota.Spent) {", "if false {", "TestSpentQuotaIsToldToAll"},
 	{"each replica takes the lease to be denied the same", "tokencache/internal/replica/fetched.go", "if !in.UnderLease && !leased", "if false && !leased", "TestSpentQuotaIsToldToAll"},
+
+	{"an estimate is a reason to renew", "tokencache/internal/replica/token.go", "if h.Estimated() || h.Age(now) < h.Look {", "if h.Age(now) < h.Look {", "TestSubscribeWithShortLives"},
+	{"a measurement does not replace an estimate", "tokencache/internal/replica/held.go", "return h.Remaining + h.Slack - ", "return h.Remaining - ", "TestSubscribeWithShortLives"},
+	{"an estimate has no bound", "tokencache/internal/replica/adopt.go", "		h.Slack = now.Mono - since.Mono\n", "		h.Slack = 1000 * time.Hour\n", "TestChaos"},
+	{"the admission does not depend on the lease", "quota/only.lua", "if type(have) ~= 'string' or have ~= want then return { 'unmet' } end", "", "TestQueueAdmit"},
+	{"the admission does not depend on the record", "quota/only.lua", "if redis.call('EXISTS', key) == 1 then return { 'unmet' } end", "", "TestQueueAdmit"},
+	{"what was admitted with a lease that is lost stays spent", "tokencache/coldstart.go", "c.queueReports(nil, early.unsent())\n\t}\n\tc.renewed", "}\n\tc.renewed", "TestReplyIsLost"},
+	{"a lease taken in a pipeline has another one's token", "lock/pipelined.go", "lock.Client = l.locks", "_ = l.locks", "TestConformance/miniredis"},
+	{"a subscription that stands looks for nothing that was missed", "tokencache/internal/replica/heard.go", "				t.fetchBy(now.Mono + s.Subscription.grace())\n", "", "TestSteadyState"},
 
 	// The token in memory.
 	{"an expired token is served", "tokencache/wait.go", "if !h.Valid(now) {", "if false {", "TestQuotaUnderAttack/begins"},

@@ -56,17 +56,17 @@ const (
 // which decides (core_test.go). The marks below are for the promises, and decide nothing.
 type process struct {
 	at     place
-	held   token // the token in memory; it may have expired
-	coming token // what the answer to its request brings. None: nothing
-	before token // what it held when it decided to ask
+	held   token   // the token in memory; it may have expired
+	coming token   // what the answer to its request brings. None: nothing
+	before token   // what it held when it decided to ask
 	bound  instant // and the earliest issue that it might have adopted then
 	forced bool
 	floor  instant // the earliest issue that it may adopt
-	shared bool // the fleet has its token
-	cut    bool // it cannot reach Redis
-	block  bool // it knows that nobody may ask
-	owes   bool // a report is queued
-	sent   bool // it has spent its budget for requests without Redis
+	shared bool    // the fleet has its token
+	cut    bool    // it cannot reach Redis
+	block  bool    // it knows that nobody may ask
+	owes   bool    // a report is queued
+	sent   bool    // it has spent its budget for requests without Redis
 
 	rotating bool    // Rotate was called, and has not returned
 	since    instant // when it read Redis
