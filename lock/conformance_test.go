@@ -112,6 +112,9 @@ func pipelined(t *testing.T, rdb redis.UniversalClient) {
 		if err := lease.Extend(ctx); err != nil {
 			t.Errorf("Extend: %v", err)
 		}
+		if n := rdb.Get(ctx, other).Val(); n != "1" {
+			t.Errorf("what was queued with the lease ran %s times, want once", n)
+		}
 		return nil
 	})
 	if err != nil {

@@ -54,11 +54,11 @@ var bugs = []bug{
 
 	{"an estimate is a reason to renew", "tokencache/internal/replica/token.go", "if h.Estimated() || h.Age(now) < h.Look {", "if h.Age(now) < h.Look {", "TestSubscribeWithShortLives"},
 	{"a measurement does not replace an estimate", "tokencache/internal/replica/held.go", "return h.Remaining + h.Slack - ", "return h.Remaining - ", "TestSubscribeWithShortLives"},
-	{"an estimate has no bound", "tokencache/internal/replica/adopt.go", "		h.Slack = now.Mono - since.Mono\n", "		h.Slack = 1000 * time.Hour\n", "TestChaos"},
+	{"an estimate has no bound", "tokencache/internal/replica/adopt.go", "		h.Slack = now.Mono - since.Mono\n", "		h.Slack = 1000 * time.Hour\n", "TestRedisClockJumpsDuringALease"},
 	{"the admission does not depend on the lease", "quota/only.lua", "if type(have) ~= 'string' or have ~= want then return { 'unmet' } end", "", "TestQueueAdmit"},
 	{"the admission does not depend on the record", "quota/only.lua", "if redis.call('EXISTS', key) == 1 then return { 'unmet' } end", "", "TestQueueAdmit"},
 	{"what was admitted with a lease that is lost stays spent", "tokencache/coldstart.go", "c.queueReports(nil, early.unsent())\n\t}\n\tc.renewed", "}\n\tc.renewed", "TestReplyIsLost"},
-	{"a lease taken in a pipeline has another one's token", "lock/pipelined.go", "lock.Client = l.locks", "_ = l.locks", "TestConformance/miniredis"},
+	{"a lease that is extended repeats what was queued with it", "lock/pipelined.go", "lock.Client = l.locks", "_ = l.locks", "TestConformance/miniredis"},
 	{"a subscription that stands looks for nothing that was missed", "tokencache/internal/replica/heard.go", "				t.fetchBy(now.Mono + s.Subscription.grace())\n", "", "TestSteadyState"},
 
 	// The token in memory.
