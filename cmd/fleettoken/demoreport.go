@@ -51,24 +51,24 @@ func writeDemoReport(w io.Writer, r *demo.Report) error {
 func writeFigures(row func(cells ...string), r *demo.Report) {
 	requests := view.Plural(r.TokensIssued, "token")
 	if r.Faults > 0 {
-		requests += fmt.Sprintf(", %d made to fail", r.Faults)
+		requests += ", " + view.Plural(r.Faults, "fault")
 	}
 	if slow := r.TokenRequests - r.TokensIssued - r.Faults; slow > 0 {
 		requests += fmt.Sprintf(", %d too slow", slow)
 	}
-	row("all with fleettoken", "", "")
+	row("with fleettoken", "", "")
 	row("token requests", view.Grouped(r.TokenRequests), requests)
 	row("without sharing", view.Grouped(r.UnsharedTokenRequests), "at least")
-	row("API calls", view.Grouped(r.APICalls), fmt.Sprintf("%s failed, %s with an expired token", view.Grouped(r.FailedCalls), view.Grouped(r.ExpiredServed)))
+	row("API calls", view.Grouped(r.APICalls), fmt.Sprintf("%s failed, %s expired", view.Grouped(r.FailedCalls), view.Grouped(r.ExpiredServed)))
 	row("first token", inMilliseconds(r.FirstTokenMS), "the slowest replica's")
 	if r.RotationMS > 0 {
-		row("rotation", inMilliseconds(r.RotationMS), "until all replicas had the new token")
+		row("rotation", inMilliseconds(r.RotationMS), "until all replicas had it")
 	}
 	row("at once", view.Grouped(r.AtOnce), "token requests at most")
 	row("Redis commands", strconv.FormatFloat(r.RedisCommandsPerCall, 'f', 3, 64), "a call")
 	if hour, ok := r.Quota[quota.PerHour]; ok {
 		day := r.Quota[quota.PerDay]
-		row("quota left", view.Grouped(int(hour.Remaining)), fmt.Sprintf("of %d an hour; %d of %d a day", hour.Quota, day.Remaining, day.Quota))
+		row("quota left", view.Grouped(int(hour.Remaining)), fmt.Sprintf("of %d this hour, %d today", hour.Quota, day.Remaining))
 	}
 }
 

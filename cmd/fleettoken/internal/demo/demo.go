@@ -73,6 +73,7 @@ type run struct {
 	events  chan view.Event // to Options.Tell, which may be slow
 	report  Report          // but for the figures that finish adds
 	rotated []time.Time
+	leave   func() // ends the replicas that do not share
 
 	patience time.Duration // of await: the life of a token, and more for a slow machine
 
@@ -93,7 +94,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	r := &run{options: o, plan: planFor(o.Duration, o.Replicas, o.timeout), events: make(chan view.Event, 1000), began: time.Now()}
+	r := &run{options: o, plan: planFor(o.Duration, o.Replicas, o.timeout), events: make(chan view.Event, 1000), began: time.Now(), leave: func() {}}
 	r.patience = 20*time.Second + max(r.plan.crash, r.plan.redisDown, r.plan.refusal)
 	var err error
 	if r.env, err = newEnv(ctx, o, r.plan); err != nil {
@@ -118,6 +119,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	})
 	err = r.play(ctx, r.script())
+	r.leave()
 	r.fleet.stop()
 	r.finish(ctx.Err() != nil && err != nil)
 	done()
@@ -147,22 +149,21 @@ func (r *run) play(ctx context.Context, script []scenario) (err error) {
 		r.snapshot.Scenarios = append(r.snapshot.Scenarios, view.Scenario{Title: s.title})
 	}
 	for i, s := range script {
-		watch := s.watch
 		if s.fresh > 0 {
 			r.fresh(ctx, s.fresh)
 		}
-		if s.due {
-			watch = "the token is due in " + view.Span(time.Until(dueAt(r.fleet.current()))) + "; " + watch
-		}
-		r.progress(i, view.Scenario{Title: s.title, Watch: watch, State: view.Running})
+		r.progress(i, view.Scenario{Title: s.title, Watch: s.watch, State: view.Running})
 		r.say(view.Heading, "%d/%d  %s", i+1, len(script), s.title)
-		r.say(view.Hint, "%s", watch)
+		r.say(view.Hint, "%s", s.watch)
+		if s.due {
+			r.say(view.Info, "the token is due in %s", view.Span(time.Until(dueAt(r.fleet.current()))))
+		}
 		func() {
 			broken, chapter := len(r.report.Broken), Chapter{Title: s.title}
 			state := view.Failed
 			defer func() { // also if it stops the run
 				r.report.Chapters = append(r.report.Chapters, chapter)
-				r.progress(i, view.Scenario{Title: s.title, Watch: watch, State: state})
+				r.progress(i, view.Scenario{Title: s.title, Watch: s.watch, State: state})
 			}()
 			chapter.Result = s.play(ctx)
 			if chapter.Kept = len(r.report.Broken) == broken; chapter.Kept {

@@ -36,7 +36,7 @@ type record struct {
 
 func (r *record) run(ctx context.Context, o Options) {
 	o.Duration = MinDuration
-	o.timeout = 600 * time.Millisecond // these demos share few processors
+	o.timeout = time.Second // these demos share few processors
 	o.Tell = func(e view.Event) { r.events = append(r.events, e) }
 	o.Show = func(s view.Snapshot) { r.snapshots = append(r.snapshots, s) }
 	r.report, r.err = Run(ctx, o)
@@ -161,7 +161,7 @@ func checkHeadings(t *testing.T, events []view.Event) {
 func newRun(t *testing.T, replicas int, adjust func(*tokencache.Options)) *run {
 	t.Helper()
 	o := Options{Replicas: replicas, Duration: MinDuration, adjust: adjust}
-	r := &run{options: o, plan: planFor(o.Duration, replicas, 0), events: make(chan view.Event, 1000), began: time.Now(), patience: 2 * time.Second}
+	r := &run{options: o, plan: planFor(o.Duration, replicas, time.Second), events: make(chan view.Event, 1000), began: time.Now(), patience: 2 * time.Second, leave: func() {}}
 	r.report.Deploys.Starts = 1
 	var err error
 	if r.env, err = newEnv(t.Context(), o, r.plan); err != nil {
@@ -263,7 +263,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	results := 0
-	r, err := Run(ctx, Options{Replicas: 20, Duration: MinDuration, Tell: func(e view.Event) {
+	r, err := Run(ctx, Options{Replicas: 20, Duration: MinDuration, timeout: time.Second, Tell: func(e view.Event) {
 		if e.Kind == view.Result {
 			if results++; results == 3 {
 				cancel()

@@ -92,16 +92,10 @@ func (e *env) operate(do func(operator *replica) error) error {
 
 // name says which Redis it is.
 func (e *env) name() string {
-	opts := e.config.redis
-	switch {
-	case e.embedded != nil:
+	if e.embedded != nil {
 		return "an embedded Redis"
-	case opts.MasterName != "":
-		return "a Redis with Sentinels"
-	case len(opts.Addrs) > 1 || opts.IsClusterMode:
-		return "a Redis Cluster"
 	}
-	return "the Redis at " + strings.Join(opts.Addrs, "")
+	return "the Redis at " + strings.Join(e.config.redis.Addrs, ", ")
 }
 
 // next sets the life of the next tokens, and the faults of the next requests.

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ type fleet struct {
 	config   config
 	endpoint *auth0test.Server
 	say      func(kind view.Kind, format string, args ...any) time.Time
-	closing  sync.WaitGroup // of replicas that were killed
+	closing  sync.WaitGroup // of replicas that were ended
 
 	mu      sync.Mutex
 	slots   []*slot
@@ -73,28 +72,27 @@ func newFleet(n int, cfg config, endpoint *auth0test.Server, say func(view.Kind,
 // replicaName is the name of the i-th of n replicas.
 func replicaName(i, n int) string { return fmt.Sprintf("r%0*d", max(len(strconv.Itoa(n)), 2), i+1) }
 
-// deploy ends all replicas and starts them again, at once.
-func (f *fleet) deploy() error { return f.each(f.start) }
+// deploy ends all replicas, and starts them again at once.
+func (f *fleet) deploy() error {
+	f.stop()
+	for _, s := range f.slots {
+		if err := f.start(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // stop ends all replicas and waits for them.
 func (f *fleet) stop() {
-	_ = f.each(func(s *slot) error { f.end(s, (*replica).close); return nil })
+	for _, s := range f.slots {
+		f.end(s, func(r *replica) { r.cancel() })
+	}
 	f.closing.Wait()
 }
 
-func (f *fleet) each(do func(*slot) error) error {
-	errs := make([]error, len(f.slots))
-	var wg sync.WaitGroup
-	for i, s := range f.slots {
-		wg.Go(func() { errs[i] = do(s) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// start starts the replica of a slot, and ends the one before it.
+// start starts the replica of a slot. No replica runs there.
 func (f *fleet) start(s *slot) error {
-	f.end(s, (*replica).close)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	started := time.Now()
@@ -107,25 +105,20 @@ func (f *fleet) start(s *slot) error {
 	return err
 }
 
-// kill ends the replica of a slot as SIGKILL ends a process.
-func (f *fleet) kill(s *slot) {
-	f.end(s, func(r *replica) {
-		r.kill()
-		f.closing.Go(r.close)
-	})
-}
-
-// end ends the replica of a slot. What it does from then on is not recorded.
+// end ends the replica of a slot, and closes it in the background. What it does
+// from then on is not recorded.
 func (f *fleet) end(s *slot, how func(*replica)) {
 	f.mu.Lock()
 	r := s.replica
 	s.replica, s.token, s.asking, s.blocked = nil, 0, false, time.Time{}
 	f.mu.Unlock()
-	if r == nil {
-		return
+	if r != nil {
+		how(r)
+		f.closing.Go(func() {
+			r.close()
+			f.look(func() { s.past = s.past.plus(r) })
+		})
 	}
-	how(r)
-	f.look(func() { s.past = s.past.plus(r) })
 }
 
 // observe returns hooks that record what the replica of a slot does while it runs.

@@ -17,7 +17,7 @@ import (
 type scenario struct {
 	title string
 	fresh time.Duration // at least until the token is due; zero: begin at once
-	due   bool          // whether watch begins with when it is due
+	due   bool          // whether it waits until the token is due
 	watch string
 	play  func(context.Context) string
 }
@@ -60,10 +60,10 @@ func (r *run) script() []scenario {
 		{"The same deploys with fleettoken", 0, false, "one replica asks for a token, and all share it", r.together},
 		{"An operator rotates the token", margin, false, "every replica gets the new one at once", r.rotate},
 		{"Calls use the token in memory", r.plan.beat + 3*margin, false, "no call sends a Redis command or a token request", r.memory},
-		{"Renewal in the background", margin, true, "the calls go on with it until the new one is there", r.renewal},
-		{"The renewing replica dies", margin, true, "whoever asks is killed, and its lease ends after " + view.Span(r.plan.lease), r.crash},
+		{"Renewal in the background", margin, true, "the calls go on with the old token until the new one is there", r.renewal},
+		{"The renewing replica dies", margin, true, "whoever asks for a token is killed; its lease ends after " + view.Span(r.plan.lease), r.crash},
 		{"The endpoint answers 429", margin, true, "one request is refused, and all replicas wait for " + view.Span(r.plan.retry), r.backOff},
-		{lost, margin, true, "Redis is down by then, and no replica can renew it", r.outage},
+		{lost, margin, true, "Redis is down when the token is due, and no replica can renew it", r.outage},
 	}
 }
 
@@ -102,6 +102,7 @@ func (r *run) renewed(ctx context.Context, promise string, old state, before fun
 
 // together deploys the fleet as often as alone has deployed its replicas.
 func (r *run) together(ctx context.Context) string {
+	r.leave()
 	d := &r.report.Deploys
 	marks := []mark{{"the start", time.Now()}, {}}
 	for i := range d.Starts {
@@ -191,7 +192,7 @@ func (r *run) crash(ctx context.Context) string {
 		return victim != nil
 	})
 	killed := r.say(view.Fault, "the endpoint does not answer, and %s is killed while it waits", hung.UserAgent)
-	r.fleet.kill(victim)
+	r.fleet.end(victim, (*replica).kill)
 	restarted := r.say(view.Fault, "%s is started again", hung.UserAgent)
 	must(r.fleet.start(victim))
 	r.await(ctx, promiseRestart, "a token in the replica that was started again", func() (has bool) {

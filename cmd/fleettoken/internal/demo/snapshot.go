@@ -61,8 +61,10 @@ func (f *fleet) show(v *view.Snapshot) {
 		v.Bars = []view.Bar{{Name: fmt.Sprintf("token #%d from %s", token.Number, token.UserAgent), Value: view.Span(left) + " left", Share: 1 - left.Seconds()/lifeOf(token).Seconds(), Warn: due <= 0}}
 	}
 	v.Bars = append(v.Bars, bars(ledger)...)
-	v.Totals = []string{view.Plural(len(ledger), "token request"), fmt.Sprintf("%d unshared", adoptions), view.Plural(calls[auth0test.TokenValid], "call"),
-		fmt.Sprintf("%d failed", sums.failed), view.Plural(sums.commands, "Redis command")}
+	v.Totals = []string{view.Plural(len(ledger), "token request"), view.Plural(calls[auth0test.TokenValid], "call"), fmt.Sprintf("%d failed", sums.failed)}
+	if f.config.redis != nil {
+		v.Totals = append(v.Totals, fmt.Sprintf("%d requests if not shared", adoptions), view.Plural(sums.commands, "Redis command"))
+	}
 }
 
 // state is what a replica does, given the newest token.

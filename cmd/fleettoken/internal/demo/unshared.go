@@ -21,11 +21,12 @@ func (r *run) alone(ctx context.Context) string {
 	cfg.redis, cfg.roots, cfg.apiURL, cfg.credentials.TokenURL = nil, roots, endpoint.APIURL(), endpoint.TokenURL()
 	f := newFleet(r.options.Replicas, cfg, endpoint, r.say)
 	r.present(f)
-	defer func() {
+	r.leave = func() { // before the next scenario: they stay in view until then
 		r.present(r.fleet)
 		f.stop()
 		endpoint.Close()
-	}()
+		r.leave = func() {}
+	}
 	began, d := time.Now(), &r.report.Deploys
 	refused := func() bool { return endpoint.Requests().Answered(http.StatusTooManyRequests) > 0 }
 	for !refused() {
