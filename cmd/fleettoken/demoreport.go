@@ -76,7 +76,7 @@ func writeFigures(row func(cells ...string), r *demo.Report) {
 // view.
 func writeDemoScenarios(w io.Writer, r *demo.Report, width int) error {
 	var out strings.Builder
-	for _, c := range r.Chapters {
+	for _, c := range r.Outcomes {
 		mark, result := "✓ ", c.Result
 		switch {
 		case r.Interrupted && result == "": // neither kept nor broken

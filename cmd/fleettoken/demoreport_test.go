@@ -16,7 +16,7 @@ func demoReport(change func(*demo.Report)) *demo.Report {
 		TokenRequests: 8, TokensIssued: 6, Faults: 2, UnsharedTokenRequests: 160, AtOnce: 1,
 		APICalls: 7983, FirstTokenMS: 113.8, RotationMS: 2.04, RedisCommands: 367, RedisCommandsPerCall: 0.046,
 		Quota:    map[string]demo.Bucket{"per_hour": {Quota: 42, Used: 6, Remaining: 36}, "per_day": {Quota: 100, Used: 6, Remaining: 94}},
-		Chapters: []demo.Chapter{{Title: "Renewal in the background", Result: "r07 renewed it", Kept: true}, {Title: "Redis fails"}},
+		Outcomes: []demo.Outcome{{Title: "Renewal in the background", Result: "r07 renewed it", Kept: true}, {Title: "Redis fails"}},
 		Broken:   []string{},
 	}
 	change(r)
@@ -73,7 +73,7 @@ func TestWriteDemoReport(t *testing.T) {
 
 func TestWriteDemoScenarios(t *testing.T) {
 	var out strings.Builder
-	r := demoReport(func(r *demo.Report) { r.Chapters[0].Result += strings.Repeat(" and served on", 6) })
+	r := demoReport(func(r *demo.Report) { r.Outcomes[0].Result += strings.Repeat(" and served on", 6) })
 	want := `✓ Renewal in the background
   r07 renewed it and served on and served on and served on
   and served on and served on and served on

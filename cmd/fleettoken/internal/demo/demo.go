@@ -159,17 +159,17 @@ func (r *run) play(ctx context.Context, script []scenario) (err error) {
 			r.say(view.Info, "the token is due in %s", view.Span(time.Until(dueAt(r.fleet.current()))))
 		}
 		func() {
-			broken, chapter := len(r.report.Broken), Chapter{Title: s.title}
+			broken, outcome := len(r.report.Broken), Outcome{Title: s.title}
 			state := view.Failed
 			defer func() { // also if it stops the run
-				r.report.Chapters = append(r.report.Chapters, chapter)
+				r.report.Outcomes = append(r.report.Outcomes, outcome)
 				r.progress(i, view.Scenario{Title: s.title, Watch: s.watch, State: state})
 			}()
-			chapter.Result = s.play(ctx)
-			if chapter.Kept = len(r.report.Broken) == broken; chapter.Kept {
+			outcome.Result = s.play(ctx)
+			if outcome.Kept = len(r.report.Broken) == broken; outcome.Kept {
 				state = view.Passed
 			}
-			r.say(view.Result, "%s", chapter.Result)
+			r.say(view.Result, "%s", outcome.Result)
 		}()
 		wait(ctx, r.plan.beat)
 	}

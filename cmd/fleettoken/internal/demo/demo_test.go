@@ -96,7 +96,7 @@ func checkWhole(t *testing.T, r *record, replicas int) {
 	if s != (DeployFigures{TokenRequests: 1, Tokens: 1}) || p.Deploys.Starts*replicas <= perHour {
 		t.Errorf("with fleettoken: got %+v for %d starts of %d replicas, want one token request", s, p.Deploys.Starts, replicas)
 	}
-	for _, c := range p.Chapters {
+	for _, c := range p.Outcomes {
 		if !c.Kept || c.Result == "" || strings.Contains(c.Result, "-") { // a negative duration
 			t.Errorf("got the scenario %+v", c)
 		}
@@ -192,8 +192,8 @@ func TestRequestDuringOutage(t *testing.T) {
 	if err := r.play(t.Context(), []scenario{script[1], script[2], script[7]}); err != nil {
 		t.Log(err)
 	}
-	if want := promiseOutage + ": 1 token request sent while Redis was down"; !slices.Contains(r.report.Broken, want) || r.report.Chapters[2].Kept {
-		t.Errorf("got the broken promises %q and the scenario %+v, want %q", r.report.Broken, r.report.Chapters[2], want)
+	if want := promiseOutage + ": 1 token request sent while Redis was down"; !slices.Contains(r.report.Broken, want) || r.report.Outcomes[2].Kept {
+		t.Errorf("got the broken promises %q and the scenario %+v, want %q", r.report.Broken, r.report.Outcomes[2], want)
 	}
 }
 
@@ -204,8 +204,8 @@ func TestRotationUnheard(t *testing.T) {
 	r := newRun(t, 2, func(o *tokencache.Options) { o.Subscribe = false })
 	script := r.script()
 	err := r.play(t.Context(), script[1:4])
-	if err != errStop || len(r.report.Broken) != 1 || !strings.HasPrefix(r.report.Broken[0], promiseRotate+": ") || len(r.report.Chapters) != 2 || r.report.Chapters[1].Kept {
-		t.Errorf("got %v, the broken promises %q and the scenarios %+v, want %q", err, r.report.Broken, r.report.Chapters, promiseRotate)
+	if err != errStop || len(r.report.Broken) != 1 || !strings.HasPrefix(r.report.Broken[0], promiseRotate+": ") || len(r.report.Outcomes) != 2 || r.report.Outcomes[1].Kept {
+		t.Errorf("got %v, the broken promises %q and the scenarios %+v, want %q", err, r.report.Broken, r.report.Outcomes, promiseRotate)
 	}
 }
 
@@ -230,8 +230,8 @@ func TestBrokenOrder(t *testing.T) {
 	if want := []string{`another promise: "b" came 1 s before "a"`}; err != errStop || !slices.Equal(r.report.Broken, want) {
 		t.Errorf("got %v and the broken promises %q, want %q", err, r.report.Broken, want)
 	}
-	if want := []Chapter{{"one", "in order", true}, {"two", "", false}}; !slices.Equal(r.report.Chapters, want) {
-		t.Errorf("got the scenarios %+v, want %+v", r.report.Chapters, want)
+	if want := []Outcome{{"one", "in order", true}, {"two", "", false}}; !slices.Equal(r.report.Outcomes, want) {
+		t.Errorf("got the scenarios %+v, want %+v", r.report.Outcomes, want)
 	}
 	if got := r.look().Scenarios; got[0].State != view.Passed || got[1].State != view.Failed || got[2].State != view.Pending {
 		t.Errorf("got the scenarios %+v to see", got)
@@ -273,7 +273,7 @@ func TestInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Interrupted || len(r.Broken) > 0 || r.TokensIssued != 2 || len(r.Chapters) < 3 || r.Deploys.Unshared.Tokens != perHour || r.Deploys.Unshared.LockedOut != 18 {
+	if !r.Interrupted || len(r.Broken) > 0 || r.TokensIssued != 2 || len(r.Outcomes) < 3 || r.Deploys.Unshared.Tokens != perHour || r.Deploys.Unshared.LockedOut != 18 {
 		t.Errorf("got %+v, want three scenarios that went well", r)
 	}
 }
@@ -317,7 +317,7 @@ func TestReportKeys(t *testing.T) {
 	if len(fields) > 0 {
 		t.Errorf("the report also has %v", fields)
 	}
-	if data, _ := json.Marshal(Chapter{}); string(data) != `{"title":"","result":"","kept":false}` {
-		t.Errorf("a chapter is %s", data)
+	if data, _ := json.Marshal(Outcome{}); string(data) != `{"title":"","result":"","kept":false}` {
+		t.Errorf("an outcome is %s", data)
 	}
 }

@@ -36,7 +36,7 @@ type Report struct {
 	RedisCommandsPerCall float64 `json:"redis_commands_per_call"`
 
 	Quota    map[string]Bucket `json:"quota"` // as the endpoint reported it last
-	Chapters []Chapter         `json:"chapters"`
+	Outcomes []Outcome         `json:"chapters"`
 
 	// Broken are the promises that were broken, and how.
 	Broken []string `json:"broken_promises"`
@@ -68,8 +68,8 @@ type Bucket struct {
 	Remaining int64 `json:"remaining"`
 }
 
-// A Chapter is one scenario that began.
-type Chapter struct {
+// An Outcome is what became of one scenario that began.
+type Outcome struct {
 	Title  string `json:"title"`
 	Result string `json:"result"`
 	Kept   bool   `json:"kept"` // whether it went as promised
