@@ -89,7 +89,7 @@ func newRootCommand(a *app) *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 
 	root.SetHelpCommand(newHelpCommand())
-	for _, cmd := range []*cobra.Command{newTokenCommand(a), newStatusCommand(a), newRotateCommand(a), newReplicaCommand(a)} {
+	for _, cmd := range []*cobra.Command{newTokenCommand(a), newStatusCommand(a), newRotateCommand(a)} {
 		a.addFleetFlags(cmd)
 		root.AddCommand(cmd)
 	}
