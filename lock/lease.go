@@ -73,7 +73,7 @@ func (l *Lease) release(ctx context.Context) {
 // ErrHeld is what every [*HeldError] is.
 var ErrHeld = errors.New("lock: held by another process")
 
-// A HeldError says that somebody else holds the lease.
+// A HeldError says that another process holds the lease.
 type HeldError struct {
 	Key string
 

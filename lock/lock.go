@@ -166,10 +166,9 @@ func (l *Locker) held(ctx context.Context, key string) error {
 		return err
 	}
 	if left < 0 && left != -2 || left > l.ttl {
-		// No Locker takes a lease without an end, or for so long: somebody set
-		// the key by hand, or the clock of Redis went back. It would hold
-		// everybody up, so it gets an end. Should it be a lease that was taken
-		// this very moment, it stays one.
+		// No Locker takes a lease without an end, or for so long: the key
+		// was set by hand, or the clock of Redis went back. It would block all,
+		// so it gets an end. If it is a lease that was taken just now, it stays one.
 		if err := l.rdb.PExpire(ctx, key, l.ttl).Err(); err != nil {
 			return err
 		}
@@ -194,7 +193,7 @@ type Holder struct {
 }
 
 // Holder reports who holds the lease on key, for people. It returns false if
-// nobody does.
+// none does.
 func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
 	holder, err := bounded(ctx, l.timeout, func(ctx context.Context) (*Holder, error) {
 		value, err := l.rdb.Get(ctx, key).Result()

@@ -38,7 +38,7 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 
 	limits, _ := quota.ClientLimits(r.answer.Header)
 	info := RequestedInfo{
-		Client: c.label, Audience: s.cred.Audience, Reason: attempt.Reason, Priority: attempt.Priority, RedisDown: redisDown,
+		Client: c.label, Audience: s.cred.Audience, Reason: Reason(attempt.Reason), Priority: attempt.Priority, RedisDown: redisDown,
 		Took: r.answer.Took, Status: r.answer.Status, Limits: limits, Lifetime: r.verdict.Token.Lifetime,
 	}
 	if r.verdict.Class == "" {

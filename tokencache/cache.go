@@ -43,7 +43,7 @@ type Cache struct {
 }
 
 // New returns a Cache that shares tokens through rdb. It does no I/O, so a
-// process can start while Redis is away. The Redis client stays the caller's,
+// process can start while Redis is down. The Redis client stays the caller's,
 // who closes it after the Cache; see [NewRedisClient] for one that suits.
 func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
 	if rdb == nil {

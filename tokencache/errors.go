@@ -172,10 +172,10 @@ func shownHeader(h http.Header) http.Header {
 	return shown
 }
 
-// clock is how moments are shown to people.
+// clock formats a time for people.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
-// retryAt returns the moment that an error names for the next attempt.
+// retryAt returns the time that an error names for the next attempt.
 func retryAt(err error) (time.Time, bool) {
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		return denied.RetryAt, true

@@ -207,7 +207,7 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 	}
 
 	// Callers here are served at once, and the fleet with the commit. The token is
-	// paid for, so it is committed even if this replica is told to stop.
+	// paid for, so it is committed even if this replica is closed.
 	r := s.issued(done, req, replica.Issue{Now: admitted.Now, Admitted: at})
 	result, err := c.commit(context.WithoutCancel(ctx), s, r, v.damaged)
 	c.report(ctx, s, done.report)
