@@ -2,6 +2,8 @@ package model
 
 import (
 	"slices"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
 )
 
 // This file goes through all states that can be reached, nearest first. So the
@@ -12,21 +14,22 @@ type search struct {
 	limits limits
 	wrong  mistakes
 
-	states []state          // as they were met, in order
-	from   []uint32         // the one before each
-	index  map[print]uint32 // by what they are, whichever replica is which
-	depth  int              // how many steps the farthest one is away
-	steps  int              // how many there are
-	ways   [][2]uint32      // calm steps, from and to
-	free   [][2]uint32      // those of them that send no token request
-	taken  [verbs]int       // how often each kind of step was made
+	states []state            // as they were met, in order
+	from   []uint32           // the one before each
+	index  map[print]uint32   // by what they are, whichever replica is which
+	depth  int                // how many steps the farthest one is away
+	steps  int                // how many there are
+	ways   [][2]uint32        // calm steps, from and to
+	free   [][2]uint32        // those of them that send no token request
+	rows   map[trace.Row]bool // of package trace, that were taken
+	taken  [verbs]int         // how often each kind of step was made
 	broken broken
 	story  []string // how
 }
 
 // explore goes through all states, until a promise is broken.
 func explore(l limits, wrong mistakes) *search {
-	x := &search{limits: l, wrong: wrong, index: make(map[print]uint32)}
+	x := &search{limits: l, wrong: wrong, index: make(map[print]uint32), rows: make(map[trace.Row]bool)}
 	first := state{next: 2}
 	x.meet(&first, 0)
 	levelEnds := 1
@@ -58,7 +61,7 @@ func (x *search) meet(s *state, from int) uint32 {
 
 // follow makes all steps from a state.
 func (x *search) follow(at int) {
-	r := &run{limits: x.limits, wrong: x.wrong, from: x.states[at]}
+	r := &run{limits: x.limits, wrong: x.wrong, rows: x.rows, from: x.states[at]}
 	r.yield = func(st step) {
 		if x.broken.promise != none {
 			return
@@ -111,7 +114,7 @@ func (x *search) tell(at int, last *step) {
 
 // line describes the step from one state to the next.
 func (x *search) line(at, next int) (text string) {
-	r := &run{limits: x.limits, wrong: x.wrong, from: x.states[at]}
+	r := &run{limits: x.limits, wrong: x.wrong, rows: x.rows, from: x.states[at]}
 	r.yield = func(st step) {
 		if text == "" && st.to == x.states[next] {
 			text = describe(&st, x.limits.replicas)
@@ -137,7 +140,7 @@ func (x *search) checkRecovery() {
 	} {
 		reached := x.reaching(goal.ways)
 		for n, ok := range reached {
-			r := &run{limits: x.limits, wrong: x.wrong, from: x.states[n]}
+			r := &run{limits: x.limits, wrong: x.wrong, rows: x.rows, from: x.states[n]}
 			if !ok && goal.of(r) {
 				x.broken = broken{goal.promise, goal.how}
 				x.tell(n, nil)

@@ -2,9 +2,13 @@ package model
 
 import (
 	"flag"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
 )
 
 var large = flag.Bool("large", false, "go through millions of states for each promise")
@@ -65,6 +69,7 @@ func TestPromises(t *testing.T) {
 	}
 	var states, depth [promises]int
 	var taken [verbs]int
+	rows := make(map[trace.Row]bool)
 	for _, l := range worlds {
 		began := time.Now()
 		x := explore(l, mistakes{})
@@ -79,6 +84,7 @@ func TestPromises(t *testing.T) {
 				depth[p] = max(depth[p], x.depth)
 			}
 		}
+		maps.Copy(rows, x.rows)
 		for v, n := range x.taken {
 			taken[v] += n
 		}
@@ -87,6 +93,11 @@ func TestPromises(t *testing.T) {
 		t.Logf("kept in %8d states, up to %2d steps from the beginning: %s", states[p], depth[p], p)
 		if *large && states[p] < 1_000_000 {
 			t.Errorf("got %d states for %q, want a million", states[p], p)
+		}
+	}
+	for _, row := range trace.Rows {
+		if where := fmt.Sprintf("%s: %s", row.From, row.Event); !rows[row] && !elsewhere[where] {
+			t.Errorf("no step takes the row of package trace that leads from %s by %s to %s", row.From, row.Event, row.To)
 		}
 	}
 	for v, n := range taken { // a world in which nothing happens breaks no promise

@@ -19,6 +19,7 @@ const (
 	recovers
 	recoversAtNoCost
 	invariants
+	inOrder
 	promises
 )
 
@@ -35,6 +36,7 @@ func (p promise) String() string {
 		recovers:         "when the faults are over, every replica gets a valid token",
 		recoversAtNoCost: "no replica requests what another one has",
 		invariants:       "the invariants of package replica",
+		inOrder:          "the order of a refresh, as package trace has it",
 	}[p]
 }
 

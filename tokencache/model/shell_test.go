@@ -2,10 +2,12 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
 )
 
 // This file is what the shell of a replica does: renew.go, redisdown.go and the Rotate of
@@ -64,19 +66,59 @@ type step struct {
 type run struct {
 	limits  limits
 	wrong   mistakes
+	rows    map[trace.Row]bool // of package trace that were taken
 	yield   func(step)
 	from    state
-	problem broken // of the step being made
+	problem broken   // of the step being made
+	events  []string // what package trace calls it
+}
+
+// does notes an event of the step being made.
+func (r *run) does(event string, detail ...any) {
+	for _, d := range detail {
+		event += fmt.Sprint(":", d)
+	}
+	r.events = append(r.events, event)
 }
 
 // emit passes a step on, if it changes anything.
 func (r *run) emit(v verb, who int, to *state) {
-	problem := r.problem
-	r.problem = broken{}
+	problem, events := r.problem, r.events
+	r.problem, r.events = broken{}, nil
+	if who >= 0 && v < ticks && problem.promise == none {
+		problem = r.follows(events, r.from.replicas[who].at, to.replicas[who].at)
+	}
 	if *to == r.from && problem.promise == none {
 		return
 	}
 	r.yield(step{v, who, *to, problem})
+}
+
+// states are the places, as package trace calls them.
+var states = map[place]trace.State{
+	idle: trace.Idle, giving: trace.WritingBack, due: trace.Acquiring, leased: trace.Leased, wants: trace.LeasedNeeding,
+	asking: trace.LeasedSending, paid: trace.LeasedCommitting, refused: trace.LeasedSending, done: trace.LeasedDone, calling: trace.BeyondSending,
+}
+
+// follows holds a step to the table of package trace, as the tests of package tokencache
+// hold each refresh of their stories. A shell that makes a mistake is not held to it.
+func (r *run) follows(events []string, from, to place) broken {
+	if r.wrong != (mistakes{}) {
+		return broken{}
+	}
+	at := states[from]
+	for _, event := range events {
+		next, ok := at.Next(event)
+		if !ok {
+			return broken{inOrder, fmt.Sprintf("%s may not follow when the refresh is %s, in %v", event, at, events)}
+		}
+		r.rows[trace.Row{From: at, Event: event, To: next}] = true
+		at = next
+	}
+	if len(events) > 0 && at != states[to] && !(at == trace.Released && to == idle) {
+		return broken{inOrder, fmt.Sprintf("after %v the refresh is %s, and not %s", events, at, states[to])}
+	}
+	return broken{}
 }
 
 // apply lets f make transitions of p, and holds what p serves then against the promises.
@@ -110,6 +152,12 @@ func (r *run) fetch(s *state, p *process, in replica.Context) (next replica.Step
 		s.block = s.mood != well
 	}
 	p.told = p.told || s.block
+	if !in.UnderLease {
+		r.does("TakeReports")
+		if in.Reported {
+			r.does("Reported")
+		}
+	}
 	r.apply(s, p, true, func(c *core) {
 		if in.Reported {
 			c.TakeReports()
@@ -117,6 +165,7 @@ func (r *run) fetch(s *state, p *process, in replica.Context) (next replica.Step
 		in.EncryptionKey = errKey
 		next = c.Fetched(c.now, 0, s.snapshot(), in, 0)
 	})
+	r.does("Fetched", next)
 	return next
 }
 
@@ -124,6 +173,7 @@ func (r *run) fetch(s *state, p *process, in replica.Context) (next replica.Step
 func (r *run) writeBack(s *state, p *process, in replica.Context) (next replica.Step) {
 	kept := r.commit(s, p.held, r.wrong.lastWriterWins)
 	r.apply(s, p, false, func(c *core) { next = c.WroteBack(c.now, 0, kept, s.snapshot(), in, 0) })
+	r.does("WroteBack", next)
 	return next
 }
 
@@ -201,6 +251,7 @@ func (r *run) steps(i int) {
 		if s.leased {
 			p.at = idle
 			r.apply(&s, p, false, func(c *core) { c.LeaseHeld(c.now, []int{0}, terms.Lease, 0) })
+			r.does("LeaseHeld")
 			r.emit(standsBy, i, &s)
 			break
 		}
@@ -209,6 +260,7 @@ func (r *run) steps(i int) {
 		if r.wrong.noSecondFetch {
 			p.at = wants
 		}
+		r.does("LeaseTaken")
 		r.emit(obtains, i, &s)
 
 	case leased:
@@ -233,15 +285,16 @@ func (r *run) steps(i int) {
 		kept := r.commit(&s, p.coming, r.wrong.lastWriterWins || r.wrong.fence)
 		r.apply(&s, p, false, func(c *core) { c.Committed(c.now, 0, p.coming.record(), kept) })
 		p.at, p.coming = done, token{}
+		r.does("Reported")
+		r.does("Committed")
 		r.emit(commits, i, &s)
 
 	case refused:
 		s.block = s.mood != well
 		p.told = p.told || s.block
-		r.apply(&s, p, false, func(c *core) {
-			c.TakeReports()
-			c.Reported(c.now, s.snapshot().Blocked)
-		})
+		r.apply(&s, p, false, func(c *core) { c.Reported(c.now, s.snapshot().Blocked) })
+		r.does("Reported")
+		r.fails(&s, p)
 		p.at = done
 		r.emit(reports, i, &s)
 
@@ -254,6 +307,8 @@ func (r *run) steps(i int) {
 			r.wake(&s)
 		}
 		p.leave()
+		r.does("LeaseReleased")
+		r.does("Published")
 		r.emit(releases, i, &s)
 	}
 	r.hear(i)
@@ -269,7 +324,26 @@ func (r *run) goOn(s *state, p *process, next replica.Step) {
 		p.at = due
 	case replica.Wait:
 		r.apply(s, p, false, func(c *core) { c.LeaseHeld(c.now, []int{0}, terms.Lease, 0) })
+		r.does("LeaseHeld")
 	}
+}
+
+// fails applies the failure of the request of p.
+func (r *run) fails(s *state, p *process) {
+	priority := quota.Need
+	if p.forced {
+		priority = quota.Forced
+	}
+	if s.mood != well { // else it was refused, and that is over
+		r.apply(s, p, false, func(c *core) {
+			c.RequestFailed(c.now, 0, replica.Refused{
+				Priority: priority, Err: func(time.Time) error { return errKey },
+				Blocks: []quota.Block{{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: quota.MaxWait}},
+			}, 0)
+		})
+	}
+	r.does("RequestFailed")
+	p.before, p.bound, p.forced = token{}, 0, false
 }
 
 // admit asks the ledger, and sends the request if it may be sent.
@@ -285,13 +359,21 @@ func (r *run) admit(s *state, i int) {
 			c.Denied(c.now, 0, &quota.DeniedError{Scope: quota.Client, Reason: quota.QuotaExceeded, Priority: req.Priority, Count: 1, RetryIn: 1000 * tick})
 		}
 	})
+	r.does("HeldBack", held)
+	if !held {
+		r.does("Request", needed)
+	}
 	if held || !needed || s.block {
+		if needed {
+			r.does("Denied")
+		}
 		p.told = p.told || s.block
 		p.at = done
 		r.emit(isDenied, i, s)
 		return
 	}
 	r.request(s, p, req)
+	r.does("Admitted")
 	p.at = asking
 	r.emit(asks, i, s)
 }
@@ -321,27 +403,29 @@ func (r *run) answer(s *state, i int) {
 			p.coming = tokenOf(record)
 		})
 		p.told = p.told && p.block
-	case s.mood == well: // it was refused, and that is over
-		p.at = done
 	case r.wrong.retryUnderLease && s.mood == silent && !withoutRedis:
 		p.at = wants
 	default:
-		p.told = true
-		r.apply(s, p, false, func(c *core) {
-			c.QueueReports(replica.Report{})
-			c.RequestFailed(c.now, 0, replica.Refused{
-				Priority: req.Priority, Err: func(time.Time) error { return errKey },
-				Blocks: []quota.Block{{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: quota.MaxWait}},
-			}, 0)
-		})
+		p.told = p.told || s.mood != well
 		p.at = refused
 	}
 	if p.at != paid {
 		p.coming = token{}
 	}
-	p.before, p.bound, p.forced = token{}, 0, false
 	if withoutRedis {
+		r.apply(s, p, false, func(c *core) { c.QueueReports(replica.Report{}) })
+		r.does("QueueReports")
+		if p.at == refused {
+			r.fails(s, p)
+		} else {
+			r.does("Issued")
+		}
 		p.at, p.coming = idle, token{}
+	} else if p.at == paid {
+		r.does("Issued")
+	}
+	if p.at != refused {
+		p.before, p.bound, p.forced = token{}, 0, false
 	}
 	r.emit(isAnswered, i, s)
 }
@@ -364,13 +448,24 @@ func (r *run) alone(i int) {
 			r.emit(standsBy, i, &s)
 		default:
 			may := false
+			var beyond []int
 			r.apply(&s, p, false, func(c *core) {
 				for range c.RedisFailed(c.now, []int{0}, errKey, 0) {
+					beyond = append(beyond, 0)
 					c.Outage.From = 0 // the spread is over
 					may = c.RequestBeyondRedis(c.now, 0, errKey, 0)
 				}
 			})
-			if may && r.mayHappen(&s, direct) {
+			r.does("RedisFailed", len(beyond) > 0)
+			if len(beyond) > 0 {
+				r.does("RequestBeyondRedis", may)
+			}
+			if may {
+				r.does("Request", true)
+			}
+			if may && !r.mayHappen(&s, direct) {
+				r.events = nil
+			} else if may {
 				r.request(&s, p, replica.Request{})
 				p.at = calling
 				r.emit(asksWithoutRedis, i, &s)
@@ -380,8 +475,39 @@ func (r *run) alone(i int) {
 		r.answer(&s, i)
 	case stuck:
 	default:
+		r.withoutRedis(&s, p)
 		p.leave()
 		r.emit(findsRedisDown, i, &s)
+	}
+}
+
+// withoutRedis is the rest of a refresh that finds Redis unreachable.
+func (r *run) withoutRedis(s *state, p *process) {
+	underLease := true
+	switch p.at {
+	case refused:
+		r.apply(s, p, false, func(c *core) { c.QueueReports(replica.Report{}) })
+		r.does("QueueReports")
+		r.fails(s, p)
+	case paid:
+		r.apply(s, p, false, func(c *core) {
+			c.QueueReports(replica.Report{})
+			c.CommitFailed(c.now, 0, 0)
+		})
+		r.does("QueueReports")
+		r.does("CommitFailed")
+	case giving: // Redis did not take the token
+		r.apply(s, p, false, func(c *core) { c.WroteBack(c.now, 0, false, s.snapshot(), replica.Context{}, 0) })
+		r.events = nil // what follows is the next refresh
+		return
+	case due, leased, wants:
+		r.apply(s, p, false, func(c *core) { c.RedisFailed(c.now, []int{0}, errKey, 0) })
+		r.does("RedisFailed", false)
+		underLease = p.at != due
+	}
+	if underLease {
+		r.does("LeaseReleased")
+		r.does("Published")
 	}
 }
 
