@@ -109,7 +109,7 @@ func (e *RequestError) Error() string {
 	if e.err != nil {
 		fmt.Fprintf(&b, ": %v", e.err)
 	}
-	if advice := e.Class.advice(); advice != "" {
+	if advice := e.Class.Advice(); advice != "" {
 		fmt.Fprintf(&b, "; %s", advice)
 	}
 	if !e.RetryAt.IsZero() {
@@ -132,24 +132,6 @@ func (e *RequestError) Unwrap() []error {
 		})
 	}
 	return errs
-}
-
-func (c Class) advice() string {
-	switch c {
-	case ClassCredentials:
-		return "check Credentials.ClientID and Credentials.ClientSecret"
-	case ClassAudience:
-		return "check Credentials.Audience: it must be spelt as the provider has it, to the last slash"
-	case ClassGrant:
-		return "ask the provider to grant this client the audience"
-	case ClassClient:
-		return "ask the provider to allow this client the client_credentials grant"
-	case ClassRequest:
-		return "check Credentials.Audience, Organization, Scopes and Params"
-	case ClassEndpoint:
-		return "check Credentials.TokenURL"
-	}
-	return ""
 }
 
 // newRequestError makes the error of a failed answer.

@@ -306,9 +306,13 @@ func (tr *trial) stocked() bool {
 // recovers checks that all is well again, a while after what happened is over:
 // when the last refusal is.
 func (tr *trial) recovers() {
-	for _, r := range tr.tenant.Requests() {
-		if d, ok := refusedFor(r); ok {
-			time.Sleep(time.Until(r.Arrived.Add(d + time.Minute)))
+	for seen := -1; seen < len(tr.tenant.Requests()); { // a request meanwhile may be refused as well
+		requests := tr.tenant.Requests()
+		seen = len(requests)
+		for _, r := range requests {
+			if d, ok := refusedFor(r); ok {
+				time.Sleep(time.Until(r.Arrived.Add(d + time.Minute)))
+			}
 		}
 	}
 	var wg sync.WaitGroup

@@ -2,28 +2,6 @@ package replica
 
 import "time"
 
-// A Subscription receives notifications. A notification is a hint:
-// whatever one tells, a fetch finds out a little later.
-type Subscription struct {
-	Open   bool
-	Number int           // of this subscription or the last one, from 1
-	Took   time.Duration // how long it took until it stood
-}
-
-// How often a replica fetches while its callers wait for the lease holder: a
-// subscription makes it rare, since a notification comes first.
-const (
-	pollSubscribed   = 5 * time.Second
-	pollUnsubscribed = 500 * time.Millisecond
-)
-
-func (s Subscription) poll() time.Duration {
-	if s.Open {
-		return pollSubscribed
-	}
-	return pollUnsubscribed
-}
-
 // Listening returns the number of the subscription that is open, and 0 if none is.
 func (s *State) Listening() int {
 	if !s.Subscription.Open {
@@ -31,9 +9,6 @@ func (s *State) Listening() int {
 	}
 	return s.Subscription.Number
 }
-
-// grace is how long a notification that may have been missed is waited for.
-func (s Subscription) grace() time.Duration { return min(50*s.Took, 250*time.Millisecond) }
 
 // Wanted reports whether callers wait for what a notification may bring.
 func (s *State) Wanted(now Instant) bool {
