@@ -21,10 +21,10 @@ var (
 	// ErrRedis is what every [*RedisError] is.
 	ErrRedis = errors.New("redis")
 
-	// ErrEncryptionKey means that the fleet's token is sealed with a key that this
+	// ErrEncryptionKey means that the fleet's token is encrypted with a key that this
 	// replica does not have. No token request is made for it: that would be a
 	// request for each replica with a wrong key.
-	ErrEncryptionKey = errors.New("the fleet's token is sealed with a key that this replica does not have: give all replicas the same Options.EncryptionKeys")
+	ErrEncryptionKey = errors.New("the fleet's token is encrypted with a key that this replica does not have: give all replicas the same Options.EncryptionKeys")
 
 	// ErrClosed means that the Cache was closed.
 	ErrClosed = errors.New("the cache is closed")

@@ -410,7 +410,7 @@ func (f *fleet) eachLeak(printed string, found func(leak string)) {
 }
 
 // secrets returns all that must not be seen: the client secret, the password of
-// Redis, the sealing keys, and every token that was issued.
+// Redis, the encryption keys, and every token that was issued.
 func (f *fleet) secrets() []canary.Secret { return f.secretsAnd(f.tenant.Tokens()) }
 
 func (f *fleet) secretsAnd(tokens []string) []canary.Secret {
@@ -419,7 +419,7 @@ func (f *fleet) secretsAnd(tokens []string) []canary.Secret {
 		secrets = append(secrets, canary.Of("client secret", f.secret))
 	}
 	for _, key := range f.opts.EncryptionKeys {
-		secrets = append(secrets, canary.Of("sealing key", string(key)))
+		secrets = append(secrets, canary.Of("encryption key", string(key)))
 	}
 	for i, token := range tokens {
 		secrets = append(secrets, canary.Of(fmt.Sprintf("token %d", i+1), token))

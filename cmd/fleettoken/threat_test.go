@@ -58,7 +58,7 @@ func everyCommand(t *testing.T) {
 	world := map[string]string{
 		"TOKEN_URL": tenant.TokenURL(), "CLIENT_ID": "test-client", "CLIENT_SECRET": secretCanary, "AUDIENCE": "api",
 		"CA_FILE": file("ca.pem", string(tenant.CAPEM())), "REDIS_URL": redisAt(redisCanary, rdb.Addr()), "REPLICA": "tester",
-		"SEAL_KEYS_FILE": file("keys", sealKeyCanary+"\n"),
+		"ENCRYPTION_KEYS_FILE": file("keys", sealKeyCanary+"\n"),
 	}
 	echo, _ := json.Marshal(map[string]string{"error": "invalid_request", "error_description": secretCanary})
 
@@ -89,8 +89,8 @@ func everyCommand(t *testing.T) {
 		{name: "rotate with an endpoint that repeats the secret", args: []string{"rotate"}, met: auth0test.Fault{Status: 400, Body: string(echo)}, env: env{"PREFIX": "echo"}, code: exitFailed},
 		{name: "token with an error that is the secret", args: []string{"token"}, met: auth0test.Fault{Status: 401, Body: fmt.Sprintf(`{"error":%q}`, secretCanary)}, env: env{"PREFIX": "code"}, code: exitFailed},
 		{name: "status of an error that is the secret", args: []string{"status"}, env: env{"PREFIX": "code"}},
-		{name: "token with a record under another key", args: []string{"token"}, env: env{"SEAL_KEYS_FILE": file("other", otherCanary)}, code: exitFailed},
-		{name: "token with keys that are none", args: []string{"token"}, env: env{"SEAL_KEYS_FILE": file("bad", shortCanary+"\n"+noKey)}, code: exitUsage},
+		{name: "token with a record under another key", args: []string{"token"}, env: env{"ENCRYPTION_KEYS_FILE": file("other", otherCanary)}, code: exitFailed},
+		{name: "token with keys that are none", args: []string{"token"}, env: env{"ENCRYPTION_KEYS_FILE": file("bad", shortCanary+"\n"+noKey)}, code: exitUsage},
 		{name: "token without Redis", args: []string{"token"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
 		{name: "status without Redis", args: []string{"status"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
 		{name: "demo without Redis", args: []string{"demo", "--redis", "env"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
@@ -217,7 +217,7 @@ func flagsWithoutSecrets(t *testing.T) {
 // A file that everybody can read is told of, and read all the same: Kubernetes
 // mounts secrets so.
 func filesForAll(t *testing.T) {
-	for _, setting := range []string{"CLIENT_SECRET_FILE", "SEAL_KEYS_FILE"} {
+	for _, setting := range []string{"CLIENT_SECRET_FILE", "ENCRYPTION_KEYS_FILE"} {
 		for mode, warned := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: false, 0o644: true, 0o604: true, 0o444: true, 0o666: true} {
 			path := filepath.Join(t.TempDir(), "file")
 			if err := os.WriteFile(path, []byte(sealKeyCanary), 0o600); err != nil {

@@ -149,7 +149,7 @@ var bugs = []bug{
 	{"the bucket outranks Retry-After", "quota/retryafter.go", "if wait, ok := RetryAfter(h); ok {\n\t\treturn wait, true\n\t}", "", "TestWaitOf"},
 
 	// What somebody may try.
-	{"sealing keys are printed", "tokencache/options.go", "func (o Options) Format(", "func (o Options) unused(", "TestThreat/S03"},
+	{"encryption keys are printed", "tokencache/options.go", "func (o Options) Format(", "func (o Options) unused(", "TestThreat/S03"},
 	{"an answer that is not HTTP is quoted", "tokencache/internal/endpoint/send.go", "written.Load() && !quotesNothing(a.Err) || ", "", "TestThreat/S03"},
 	{"a header may repeat the secret", "tokencache/internal/endpoint/send.go", "slices.ContainsFunc(values, r.Echoed)", "slices.ContainsFunc(values, func(string) bool { return false })", "TestThreat/S03"},
 	{"an error code may be the secret", "tokencache/ask.go", "if s.request.Echoed(v.Code) {", "if false {", "TestThreat/S03"},

@@ -141,7 +141,7 @@ func newReplica(getenv func(string) string, out io.Writer) (*replica, error) {
 			}
 		}
 	}
-	if options.EncryptionKeys, err = keys(setting("SEAL_KEYS_FILE")); err != nil {
+	if options.EncryptionKeys, err = keys(setting("ENCRYPTION_KEYS_FILE")); err != nil {
 		return nil, err
 	}
 	r := &replica{out: json.NewEncoder(out), api: getenv("REPLICA_API_URL"), stop: func() {}}

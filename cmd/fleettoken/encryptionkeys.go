@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// sealKeySize is the size of a sealing key, in bytes.
-const sealKeySize = 32
+// encryptionKeySize is the size of an encryption key, in bytes.
+const encryptionKeySize = 32
 
-// sealKeys reads the file of sealing keys: one a line, in base64 or hex, and
+// encryptionKeys reads the file of encryption keys: one a line, in base64 or hex, and
 // lines that are empty or begin with # between them. The text of a line is in no
 // error.
-func (a *app) sealKeys(s settings, problems *problems) [][]byte {
-	const setting = settingPrefix + "SEAL_KEYS_FILE"
-	if s.SealKeysFile == "" {
+func (a *app) encryptionKeys(s settings, problems *problems) [][]byte {
+	const setting = settingPrefix + "ENCRYPTION_KEYS_FILE"
+	if s.EncryptionKeysFile == "" {
 		return nil
 	}
-	data, err := a.readSecretFile(setting, s.SealKeysFile)
+	data, err := a.readSecretFile(setting, s.EncryptionKeysFile)
 	if err != nil {
 		problems.add("%v", err)
 		return nil
@@ -32,20 +32,20 @@ func (a *app) sealKeys(s settings, problems *problems) [][]byte {
 			continue
 		}
 		found = true
-		key, err := parseSealKey(line)
+		key, err := parseEncryptionKey(line)
 		if err != nil {
-			problems.add("%s: line %d of %s %v: make a key with: openssl rand -base64 32", setting, i+1, s.SealKeysFile, err)
+			problems.add("%s: line %d of %s %v: make a key with: openssl rand -base64 32", setting, i+1, s.EncryptionKeysFile, err)
 			continue
 		}
 		keys = append(keys, key)
 	}
 	if !found {
-		problems.add("%s: there is no key in %s: make one with: openssl rand -base64 32", setting, s.SealKeysFile)
+		problems.add("%s: there is no key in %s: make one with: openssl rand -base64 32", setting, s.EncryptionKeysFile)
 	}
 	return keys
 }
 
-func parseSealKey(line string) ([]byte, error) {
+func parseEncryptionKey(line string) ([]byte, error) {
 	key, err := hex.DecodeString(line) // first: hex looks like base64, and not the other way round
 	if err != nil {
 		key, err = base64.RawStdEncoding.DecodeString(strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(line, "=")))
@@ -53,8 +53,8 @@ func parseSealKey(line string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("is neither base64 nor hex")
-	case len(key) != sealKeySize:
-		return nil, fmt.Errorf("has %d bytes, and a key has %d", len(key), sealKeySize)
+	case len(key) != encryptionKeySize:
+		return nil, fmt.Errorf("has %d bytes, and a key has %d", len(key), encryptionKeySize)
 	}
 	return key, nil
 }
