@@ -239,9 +239,15 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"the clock of Redis is set", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	// It is set twice, there and back, and each may end a lease. One of the two sets it back.
+	{"the clock of Redis is set", 1, 2, 1, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
 		by := time.Duration(luck.Int64N(int64(10*time.Minute))) - 5*time.Minute
 		tr.note("by %v", by)
+		back := time.Now()
+		if by > 0 {
+			back = back.Add(lasts)
+		}
+		tr.setBack(back)
 		return tr.stepRedisClock(by, min(time.Second, max(10*time.Millisecond, tr.ttl()/1000)))
 	}},
 }
@@ -252,6 +258,27 @@ func fail(fault func(luck *rand.Rand) auth0test.Fault) func(*trial, *rand.Rand, 
 		tr.tenant.Inject(1+luck.IntN(3), fault(luck))
 		return nil
 	}
+}
+
+// setBack notes when the clock of Redis goes back.
+func (tr *trial) setBack(at time.Time) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.backs = append(tr.backs, at)
+}
+
+// deceived reports whether a replica may take a token for younger than it is: the clock
+// of Redis went back less than two lifetimes ago. Within the first, a replica may adopt
+// a token from before; then it holds it for a lifetime at most. It is the one condition
+// of guarantee 6.
+func (tr *trial) deceived() bool {
+	ttl := tr.ttl()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.ContainsFunc(tr.backs, func(at time.Time) bool {
+		since := time.Since(at)
+		return since >= 0 && since <= 2*ttl
+	})
 }
 
 // ttl is how long tokens live.
