@@ -58,6 +58,12 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+	// Who embeds the library does not build what reads the environment.
+	for _, other := range imports["tokencache"] {
+		if strings.HasPrefix(other, module+"tokencache/fromenv") || strings.HasPrefix(other, module+"tokencache/redisurl") {
+			t.Errorf("tokencache imports %s: it is for programs", other)
+		}
+	}
 	// The endpoint for tests is a part of the library's tree, and not of the
 	// library.
 	for path, imported := range imports {

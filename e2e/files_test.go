@@ -18,14 +18,13 @@ import (
 
 // tangled are the packages in which two files still need each other.
 var tangled = map[string]string{
-	"tokencache":                       "the state of a client and the flow that works on it hold each other",
-	"tokencache/auth0test":             "the server and its answers hold each other",
-	"cmd/fleettoken":                   "each subcommand needs the program, which lists them",
-	"cmd/fleettoken/internal/demo":     "the scenarios and the fleet that they are told with hold each other",
-	"cmd/fleettoken/internal/redisurl": "the parser and its address forms hold each other",
-	"cmd/fleettoken/internal/view":     "the live view and its rendering hold each other",
-	"quota":                            "the ledger and the errors that it decodes hold each other",
-	"lock":                             "a Locker makes leases, which know their Locker",
+	"tokencache":                   "the state of a client and the flow that works on it hold each other",
+	"tokencache/auth0test":         "the server and its answers hold each other",
+	"cmd/fleettoken":               "each subcommand needs the program, which lists them",
+	"cmd/fleettoken/internal/demo": "the scenarios and the fleet that they are told with hold each other",
+	"cmd/fleettoken/internal/view": "the live view and its rendering hold each other",
+	"quota":                        "the ledger and the errors that it decodes hold each other",
+	"lock":                         "a Locker makes leases, which know their Locker",
 }
 
 // TestFiles holds the order of the files within a package: no two need each other, by the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,7 @@ type Cache struct {
 // process can start while Redis is down. The Redis client stays the caller's,
 // who closes it after the Cache; see [NewRedisClient] for one that suits.
 func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
-	if rdb == nil {
+	if v := reflect.ValueOf(rdb); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("tokencache: no Redis client: give one, such as NewRedisClient makes")
 	}
 	c := &Cache{rdb: rdb, origin: time.Now(), wall: time.Now, clients: make(map[string]*client), sources: make(map[string]*Source)}
@@ -71,7 +72,7 @@ func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
 // get the same Source, and share their token with the Sources of equal
 // credentials in every other process.
 func (c *Cache) Source(cred Credentials) (*Source, error) {
-	if err := cred.check(c.opts.InsecureLoopback); err != nil {
+	if err := cred.validate(c.opts.InsecureLoopback); err != nil {
 		return nil, fmt.Errorf("tokencache: %w", err)
 	}
 	cred = cred.clone()

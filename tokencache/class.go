@@ -48,22 +48,40 @@ const (
 // themselves.
 func (c Class) Permanent() bool { return c.Advice() != "" }
 
-// Advice says what to do about a permanent failure, in terms of the fields of
-// [Credentials]. It is empty for classes that pass by themselves, and for unknown ones.
+// Advice says what to do about a permanent failure. It is empty for classes that pass by
+// themselves, and for unknown ones.
 func (c Class) Advice() string {
 	switch c {
 	case ClassCredentials:
-		return "check Credentials.ClientID and Credentials.ClientSecret"
+		return "check the client id and the client secret"
 	case ClassAudience:
-		return "check Credentials.Audience: it must be spelt as the provider has it, to the last slash"
+		return "check the audience: it must be spelled as the provider has it, to the last slash"
 	case ClassGrant:
 		return "ask the provider to grant this client the audience"
 	case ClassClient:
 		return "ask the provider to allow this client the client_credentials grant"
 	case ClassRequest:
-		return "check Credentials.Audience, Organization, Scopes and Params"
+		return "check the audience, the organization, the scopes and the further parameters"
 	case ClassEndpoint:
-		return "check Credentials.TokenURL"
+		return "check the token URL"
 	}
 	return ""
+}
+
+// Fields returns the fields of [Credentials] that a failure of this class may be about,
+// such as "Credentials.ClientID". It is nil if it is about none.
+func (c Class) Fields() []string {
+	switch c {
+	case ClassCredentials:
+		return []string{"Credentials.ClientID", "Credentials.ClientSecret"}
+	case ClassAudience, ClassGrant:
+		return []string{"Credentials.Audience"}
+	case ClassClient:
+		return []string{"Credentials.ClientID"}
+	case ClassRequest:
+		return []string{"Credentials.Audience", "Credentials.Organization", "Credentials.Scopes", "Credentials.Params"}
+	case ClassEndpoint, ClassMalformed, ClassUnreachable, ClassNoAnswer:
+		return []string{"Credentials.TokenURL"}
+	}
+	return nil
 }

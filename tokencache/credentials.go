@@ -1,7 +1,6 @@
 package tokencache
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -105,61 +104,66 @@ func FromOAuth2(c *clientcredentials.Config) Credentials {
 	return cred
 }
 
-// check returns what is wrong with the credentials, and what to do.
-func (c Credentials) check(plainLoopback bool) error {
-	var errs []error
-	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := checkURL("TokenURL", c.TokenURL, plainLoopback); err != nil {
-		errs = append(errs, err)
+// Validate returns what is wrong with the credentials: nil, or an error that joins a
+// [*ConfigError] for each field. It accepts plain http at a loopback address, which
+// [Cache.Source] accepts with [Options].InsecureLoopback only.
+func (c Credentials) Validate() error { return c.validate(true) }
+
+func (c Credentials) validate(plainLoopback bool) error {
+	errs := configErrors{of: "Credentials"}
+	if problem, advice := checkURL(c.TokenURL, plainLoopback); problem != "" {
+		errs.add("TokenURL", problem, advice)
 	}
 	if c.ClientID == "" {
-		add("Credentials.ClientID is empty: set it to the client id that the provider gave you")
+		errs.add("ClientID", "is empty", "set it to the client id that the provider gave you")
 	} else if spaced(c.ClientID) {
-		add("Credentials.ClientID has a blank or a newline at one end: remove it")
+		errs.add("ClientID", "has a blank or a newline at one end", "remove it")
 	}
 	if c.ClientSecret == "" {
-		add("Credentials.ClientSecret is empty: set it to the client secret that the provider gave you")
+		errs.add("ClientSecret", "is empty", "set it to the client secret that the provider gave you")
 	} else if spaced(c.ClientSecret) {
-		add("Credentials.ClientSecret has a blank or a newline at one end, as a file has that was written with echo: remove it")
+		errs.add("ClientSecret", "has a blank or a newline at one end, as a file has that was written with echo", "remove it")
 	}
 	if c.Encoding < JSON || c.Encoding > FormBasic {
-		add("Credentials.Encoding is %d: use JSON, Form or FormBasic", c.Encoding)
+		errs.add("Encoding", fmt.Sprintf("is %d", c.Encoding), "use JSON, Form or FormBasic")
 	}
 	for _, scope := range c.Scopes {
 		if scope == "" || strings.ContainsFunc(scope, unicode.IsSpace) {
-			add("Credentials.Scopes has %q in it: give each scope an element of its own", scope)
+			errs.add("Scopes", fmt.Sprintf("has %q in it", scope), "give each scope an element of its own")
 		}
 	}
 	for _, name := range []string{"client_id", "client_secret", "grant_type", "audience", "organization", "scope"} {
 		if c.Params.Has(name) {
-			add("Credentials.Params has %q in it: use the field of that name", name)
+			errs.add("Params", fmt.Sprintf("has %q in it", name), "use the field of that name")
 		}
 	}
-	return errors.Join(errs...)
+	return errs.join()
 }
 
-// checkURL insists on HTTPS. A loopback address in clear is let through if that
-// was asked for by name, and only if it is an address: a name can be anything.
-func checkURL(field, raw string, plainLoopback bool) error {
+// checkURL insists on HTTPS. Plain http is for a loopback address, if plainLoopback
+// allows it, and not for a name, which can be anything. It returns what is wrong with
+// the URL of a token endpoint and what to do, or nothing.
+func checkURL(raw string, plainLoopback bool) (problem, advice string) {
+	const like = "write it like https://TENANT.eu.auth0.com/oauth/token"
 	u, err := url.Parse(raw)
 	plain := err == nil && u.Scheme == "http" && plainLoopback && isLoopback(u.Host)
 	switch {
 	case raw == "":
-		return fmt.Errorf("%s is empty: set it to the token endpoint, such as https://TENANT.eu.auth0.com/oauth/token", field)
+		return "is empty", "set it to the token endpoint, such as https://TENANT.eu.auth0.com/oauth/token"
 	case err != nil:
-		return fmt.Errorf("%s is not a URL: write it like https://TENANT.eu.auth0.com/oauth/token", field) // err shows the URL, which may hold a password
+		return "is not a URL", like // err shows the URL, which may hold a password
 	case u.User != nil:
-		return fmt.Errorf("%s has a user name or password in it: credentials have fields of their own", field)
+		return "has a user name or password in it", "credentials have fields of their own"
 	case u.Scheme == "http" && u.Host != "" && !plain:
-		return fmt.Errorf("%s is %s://%s%s: it must begin with https://, since the client secret and the token travel over it", field, u.Scheme, u.Host, u.EscapedPath())
+		return fmt.Sprintf("is %s://%s%s", u.Scheme, u.Host, u.EscapedPath()), "it must begin with https://, since the client secret and the token travel over it"
 	case u.Scheme != "https" && !plain: // it may be a secret that belongs elsewhere
-		return fmt.Errorf("%s is no https URL: it must begin with https://, as https://TENANT.eu.auth0.com/oauth/token does", field)
+		return "is not an https URL", "it must begin with https://, as https://TENANT.eu.auth0.com/oauth/token does"
 	case u.Host == "":
-		return fmt.Errorf("%s has no host in it: write it like https://TENANT.eu.auth0.com/oauth/token", field)
+		return "has no host in it", like
 	case u.Fragment != "":
-		return fmt.Errorf("%s has a fragment, behind a #: remove it", field)
+		return "has a fragment, after a #", "remove it"
 	}
-	return nil
+	return "", ""
 }
 
 func isLoopback(hostport string) bool {

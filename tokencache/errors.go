@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,7 +25,7 @@ var (
 	// ErrEncryptionKey means that the fleet's token is encrypted with a key that this
 	// replica does not have. No token request is made for it: that would be a
 	// request for each replica with a wrong key.
-	ErrEncryptionKey = errors.New("the fleet's token is encrypted with a key that this replica does not have: give all replicas the same Options.EncryptionKeys")
+	ErrEncryptionKey = errors.New("the fleet's token is encrypted with a key that this replica does not have: give all replicas the same encryption keys")
 
 	// ErrClosed means that the Cache was closed.
 	ErrClosed = errors.New("the cache is closed")
@@ -119,10 +120,11 @@ func (e *RequestError) Error() string {
 }
 
 // Unwrap returns what users of golang.org/x/oauth2 expect, and the error of the
-// network if there was one.
+// network if there was one. A request that took longer than Options.RequestTimeout is
+// not [context.DeadlineExceeded], which is for the caller's own deadline.
 func (e *RequestError) Unwrap() []error {
 	var errs []error
-	if e.err != nil {
+	if e.err != nil && !ofContext(e.err) {
 		errs = append(errs, e.err)
 	}
 	if e.Status != 0 {
@@ -132,6 +134,11 @@ func (e *RequestError) Unwrap() []error {
 		})
 	}
 	return errs
+}
+
+// ofContext reports whether an error is, or wraps, that of a context.
+func ofContext(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // newRequestError makes the error of a failed answer.

@@ -3,7 +3,6 @@ package tokencache
 import (
 	"cmp"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleettoken/fleettoken/tokencache/internal/bearer"
 	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
@@ -133,53 +133,64 @@ type RedisDownBudget struct {
 	Spread time.Duration
 }
 
+// Validate returns what is wrong with the options: nil, or an error that joins a
+// [*ConfigError] for each field. Nil options are valid.
+func (o *Options) Validate() error {
+	_, _, err := o.complete()
+	return err
+}
+
 // complete returns a copy of the options with the defaults filled in, and the
-// keys made of them. The error tells all that is wrong with them.
+// keys made of them. The error says all that is wrong with them.
 func (o *Options) complete() (Options, store.KeyRing, error) {
 	var out Options
 	if o != nil {
 		out = *o
 	}
-	var errs []error
-	complain := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s %s", "Options."+field, fmt.Sprintf(format, args...)))
-	}
+	errs := configErrors{of: "Options"}
 	for _, d := range []struct {
 		field string
 		value *time.Duration
 		zero  time.Duration
+		most  time.Duration
 	}{
-		{"RenewBefore", &out.RenewBefore, 0},
-		{"RequestTimeout", &out.RequestTimeout, DefaultRequestTimeout},
-		{"RedisTimeout", &out.RedisTimeout, DefaultRedisTimeout},
-		{"MaxWait", &out.MaxWait, DefaultMaxWait},
+		{"RenewBefore", &out.RenewBefore, 0, bearer.MaxLifetime},
+		{"RequestTimeout", &out.RequestTimeout, DefaultRequestTimeout, maxTimeout},
+		{"RedisTimeout", &out.RedisTimeout, DefaultRedisTimeout, maxTimeout},
+		{"MaxWait", &out.MaxWait, DefaultMaxWait, bearer.MaxLifetime},
 	} {
-		if *d.value < 0 {
-			complain(d.field, "is %v: it cannot be negative", *d.value)
+		switch {
+		case *d.value < 0:
+			errs.add(d.field, fmt.Sprintf("is %v", *d.value), "it cannot be negative; zero means the default")
+		case *d.value > d.most:
+			errs.add(d.field, fmt.Sprintf("is %v", *d.value), fmt.Sprintf("give it %v or less", d.most))
 		}
 		*d.value = cmp.Or(*d.value, d.zero)
 	}
 	if out.RequestTimeout > 0 && out.RequestTimeout < minRequestTimeout {
-		complain("RequestTimeout", "is %v: give it %v or more, since a lease lasts twice as long and needs a second", out.RequestTimeout, minRequestTimeout)
+		errs.add("RequestTimeout", fmt.Sprintf("is %v", out.RequestTimeout), fmt.Sprintf("give it %v or more, since a lease lasts twice as long and needs a second", minRequestTimeout))
 	}
 	out.Prefix = cmp.Or(out.Prefix, DefaultPrefix)
 	if strings.ContainsAny(out.Prefix, "{} \n") {
-		complain("Prefix", "is %q: leave out braces and blanks, which would break the names of keys", out.Prefix)
+		errs.add("Prefix", fmt.Sprintf("is %q", out.Prefix), "leave out braces and blanks, which would break the names of keys")
 	}
 	if out.RedisDownBudget != nil {
-		direct := *out.RedisDownBudget
-		if direct.Requests < 0 || direct.Spread < 0 {
-			complain("RedisDownBudget", "has a negative field: zero means the default")
+		budget := *out.RedisDownBudget
+		if budget.Requests < 0 {
+			errs.add("RedisDownBudget.Requests", fmt.Sprintf("is %d", budget.Requests), "it cannot be negative; zero means one")
 		}
-		direct.Requests = cmp.Or(direct.Requests, 1)
-		direct.Spread = cmp.Or(direct.Spread, 10*time.Second)
-		out.RedisDownBudget = &direct
+		if budget.Spread < 0 || budget.Spread > bearer.MaxLifetime {
+			errs.add("RedisDownBudget.Spread", fmt.Sprintf("is %v", budget.Spread), fmt.Sprintf("give it from 0, which means ten seconds, to %v", bearer.MaxLifetime))
+		}
+		budget.Requests = cmp.Or(budget.Requests, 1)
+		budget.Spread = cmp.Or(budget.Spread, 10*time.Second)
+		out.RedisDownBudget = &budget
 	}
 	var ring store.KeyRing
 	for i, secret := range out.EncryptionKeys {
 		key, err := store.NewEncryptionKey(secret)
 		if err != nil {
-			complain(fmt.Sprintf("EncryptionKeys[%d]", i), "is no key: %v: make one with: openssl rand 32", err)
+			errs.add(fmt.Sprintf("EncryptionKeys[%d]", i), fmt.Sprintf("has %d bytes, and a key has %d", len(secret), store.EncryptionKeySize), "make one with: openssl rand 32")
 			continue
 		}
 		ring = append(ring, key)
@@ -194,7 +205,10 @@ func (o *Options) complete() (Options, store.KeyRing, error) {
 	if out.Hooks == nil {
 		out.Hooks = &Hooks{}
 	}
-	return out, ring, errors.Join(errs...)
+	return out, ring, errs.join()
 }
 
-const minRequestTimeout = 500 * time.Millisecond
+const (
+	minRequestTimeout = 500 * time.Millisecond
+	maxTimeout        = time.Hour
+)

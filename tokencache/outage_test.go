@@ -198,8 +198,11 @@ func TestRedisErrors(t *testing.T) {
 				if !ok || away.Kind != row.kind || errors.Is(err, quota.ErrDenied) {
 					f.t.Errorf("got %v, want it to be of kind %s", err, row.kind)
 				}
-				if row.kind == RedisConfiguration && !strings.Contains(err.Error(), "check its address") {
+				if row.kind == RedisConfiguration && (away.Advice() == "" || !strings.Contains(err.Error(), away.Advice())) {
 					f.t.Errorf("the error does not say what to do: %v", err)
+				}
+				if !strings.Contains(err.Error(), "Redis refused: "+row.message) {
+					f.t.Errorf("got %v, want that Redis refused", err)
 				}
 				f.want(0)
 				f.m.SetError("")

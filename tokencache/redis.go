@@ -3,12 +3,9 @@ package tokencache
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,89 +14,6 @@ import (
 
 	"github.com/fleettoken/fleettoken/quota"
 )
-
-// A RedisKind says what kind of trouble there is with Redis.
-type RedisKind string
-
-const (
-	// RedisTransient passes by itself: a failover, a restart, a network.
-	RedisTransient RedisKind = "transient"
-	// RedisConfiguration calls for a person: a password, an ACL, TLS.
-	RedisConfiguration RedisKind = "configuration"
-)
-
-// A RedisError means that Redis could not be asked, or refused. It never means that
-// another replica holds the lease, nor that there is no token.
-type RedisError struct {
-	Kind RedisKind
-	Err  error
-}
-
-// Error says it in one line.
-func (e *RedisError) Error() string {
-	if e.Kind == RedisConfiguration {
-		return fmt.Sprintf("Redis refuses; check its address, user, password, TLS and ACL: %v", e.Err)
-	}
-	return fmt.Sprintf("Redis does not answer: %v", e.Err)
-}
-
-// Unwrap returns what the Redis client said.
-func (e *RedisError) Unwrap() error { return e.Err }
-
-// Is reports whether target is [ErrRedis].
-func (e *RedisError) Is(target error) bool { return target == ErrRedis }
-
-// redisError wraps an error of the Redis client by its kind.
-func redisError(err error) *RedisError {
-	if known, ok := errors.AsType[*RedisError](err); ok {
-		return known
-	}
-	kind := redisKind(err)
-	// A server that does not know a command repeats what came with it, and that
-	// may be a password.
-	if said, _, repeats := strings.Cut(err.Error(), ", with args beginning with"); repeats {
-		err = errors.New(said)
-	}
-	return &RedisError{Kind: kind, Err: err}
-}
-
-// redisError wraps an error of this cache's Redis client. One that knows the way
-// in a Cluster gets MOVED too often only while a slot is moved, or a node has
-// taken over: that passes.
-func (c *Cache) redisError(err error) *RedisError {
-	e := redisError(err)
-	if _, ok := c.rdb.(*redis.ClusterClient); ok && e.Kind == RedisConfiguration && strings.Contains(e.Err.Error(), "MOVED ") {
-		return &RedisError{Kind: RedisTransient, Err: e.Err}
-	}
-	return e
-}
-
-// lookAround lets a client of a Cluster see whether another node has taken over
-// from one that does not answer. By itself it looks but once a minute.
-func (c *Cache) lookAround(ctx context.Context) {
-	if cluster, ok := c.rdb.(*redis.ClusterClient); ok {
-		cluster.ReloadState(ctx) // in the background, one at a time
-	}
-}
-
-func redisKind(err error) RedisKind {
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var record tls.RecordHeaderError
-	if errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &record) {
-		return RedisConfiguration
-	}
-	text := err.Error()
-	for _, sign := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "unknown command", "CROSSSLOT", "MOVED ", "DENIED ", "no such host",
-		"invalid password", "invalid username-password", "DB index is out of range", "first record does not look like a TLS handshake",
-		"cluster support disabled", "can't run this command", "can't access at least one of the keys", "unauthenticated", "HTTP/1."} {
-		if strings.Contains(text, sign) {
-			return RedisConfiguration
-		}
-	}
-	return RedisTransient
-}
 
 // NewRedisClient returns a client with the options that we recommend, where
 // opts leaves them at zero. A Cache works with any client, and bounds every call
@@ -115,8 +29,13 @@ func redisKind(err error) RedisKind {
 //
 // It is a client of one node, of a Cluster (several addresses, or
 // IsClusterMode), or of what Sentinels watch (MasterName).
+//
+// Nil options mean those of a Redis on this machine, at port 6379.
 func NewRedisClient(opts *redis.UniversalOptions) redis.UniversalClient {
-	o := *opts
+	var o redis.UniversalOptions
+	if opts != nil {
+		o = *opts
+	}
 	o.ContextTimeoutEnabled = true
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
 	o.DialerRetries = cmp.Or(o.DialerRetries, 1)
@@ -171,7 +90,8 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 			}
 		}
 	}()
-	r := result{err: fmt.Errorf("no answer within %v", c.redisTimeout)}
+	errNoAnswer := fmt.Errorf("no answer within %v", c.redisTimeout)
+	r := result{err: errNoAnswer}
 	select {
 	case r = <-results:
 	case <-ctx.Done():
@@ -183,13 +103,13 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 				break
 			}
 			c.stuck.Add(1)
-			if caller.Err() != nil {
-				r.err = fmt.Errorf("no answer yet when the caller left: %w", context.Cause(caller))
-			}
 		}
 	}
+	if caller.Err() != nil && (r.err == errNoAnswer || ofContext(r.err)) {
+		r.err = &callerLeft{context.Cause(caller)}
+	}
 	if r.err != nil && !errors.Is(r.err, quota.ErrDenied) {
-		c.lookAround(ctx)
+		c.reloadCluster(ctx)
 		return none, c.redisError(r.err)
 	}
 	return r.value, r.err

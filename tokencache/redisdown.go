@@ -26,7 +26,7 @@ func (c *client) redisFailed(ctx context.Context, batch []*Source, err error) {
 	for i, s := range batch {
 		c.traced(batch[i:i+1], "RedisFailed", slices.Contains(beyond, s))
 	}
-	c.cache.lookAround(ctx) // the lease is not taken by call
+	c.cache.reloadCluster(ctx) // the lease is not taken by call
 	for _, s := range beyond {
 		var may bool
 		c.apply(func(now replica.Instant, state *replica.State) {

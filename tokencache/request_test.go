@@ -80,7 +80,7 @@ func TestFromOAuth2(t *testing.T) {
 		len(cred.Params) != 1 || len(cred.Params["resource"]) != 2 || len(cred.Scopes) != 2 {
 		t.Errorf("got %+v of %+v", cred.Params, cred)
 	}
-	if err := cred.check(false); err != nil {
+	if err := cred.validate(false); err != nil {
 		t.Error(err)
 	}
 	if len(conf.EndpointParams) != 3 {
@@ -122,7 +122,7 @@ func TestBadCredentials(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			cred := good
 			row.spoil(&cred)
-			err := cred.check(row.loopback)
+			err := cred.validate(row.loopback)
 			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
 				t.Errorf("got %v, want %q", err, row.want)
 			}
@@ -131,7 +131,7 @@ func TestBadCredentials(t *testing.T) {
 			}
 		})
 	}
-	err := Credentials{}.check(false)
+	err := Credentials{}.validate(false)
 	if n := len(strings.Split(err.Error(), "\n")); n != 3 {
 		t.Errorf("of empty credentials: got %d complaints, want all 3 at once: %v", n, err)
 	}

@@ -2,6 +2,9 @@ package tokencache
 
 import (
 	"context"
+	"encoding/json"
+	"math"
+	"strconv"
 	"time"
 
 	"github.com/fleettoken/fleettoken/lock"
@@ -33,21 +36,76 @@ type Status struct {
 	Journal []quota.Entry `json:"journal"` // the last token requests of this client, newest first
 }
 
-// A TokenStatus tells of a token.
+// A TokenStatus describes a token. In JSON its durations are in seconds.
 type TokenStatus struct {
-	Issued    time.Time     `json:"issued,omitzero"` // by the clock of Redis; zero if it was asked for past it
-	By        string        `json:"by"`              // the replica that asked for it
-	Lifetime  time.Duration `json:"life"`
-	Age       time.Duration `json:"age"`
-	Remaining time.Duration `json:"left"`
-	Expires   time.Time     `json:"expires"`
-	RenewFrom time.Time     `json:"renew_from"` // when the renewal window begins
+	Issued    time.Time     // by the clock of Redis; zero if it was requested while Redis was down
+	By        string        // the replica that requested it
+	Lifetime  time.Duration // whole, from its issue to its expiry
+	Age       time.Duration
+	Remaining time.Duration
+	Expires   time.Time
+	RenewFrom time.Time // when the renewal window begins
 }
 
-// A LeaseStatus tells of the lease.
+// MarshalJSON returns the status with durations in seconds.
+func (t TokenStatus) MarshalJSON() ([]byte, error) {
+	return json.Marshal(tokenStatusJSON{t.Issued, t.By, seconds(t.Lifetime), seconds(t.Age), seconds(t.Remaining), t.Expires, t.RenewFrom})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (t *TokenStatus) UnmarshalJSON(data []byte) error {
+	var j tokenStatusJSON
+	err := json.Unmarshal(data, &j)
+	*t = TokenStatus{j.Issued, j.By, time.Duration(j.Lifetime), time.Duration(j.Age), time.Duration(j.Remaining), j.Expires, j.RenewFrom}
+	return err
+}
+
+type tokenStatusJSON struct {
+	Issued    time.Time `json:"issued,omitzero"`
+	By        string    `json:"by"`
+	Lifetime  seconds   `json:"life"`
+	Age       seconds   `json:"age"`
+	Remaining seconds   `json:"left"`
+	Expires   time.Time `json:"expires"`
+	RenewFrom time.Time `json:"renew_from"`
+}
+
+// A LeaseStatus describes the lease. In JSON its duration is in seconds.
 type LeaseStatus struct {
-	Holder    string        `json:"holder"`
-	Remaining time.Duration `json:"left"`
+	Holder    string // the replica that holds it
+	Remaining time.Duration
+}
+
+// MarshalJSON returns the status with durations in seconds.
+func (l LeaseStatus) MarshalJSON() ([]byte, error) {
+	return json.Marshal(leaseStatusJSON{l.Holder, seconds(l.Remaining)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *LeaseStatus) UnmarshalJSON(data []byte) error {
+	var j leaseStatusJSON
+	err := json.Unmarshal(data, &j)
+	*l = LeaseStatus{j.Holder, time.Duration(j.Remaining)}
+	return err
+}
+
+type leaseStatusJSON struct {
+	Holder    string  `json:"holder"`
+	Remaining seconds `json:"left"`
+}
+
+// seconds is a duration that is a number of seconds in JSON, to the millisecond.
+type seconds time.Duration
+
+func (s seconds) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, time.Duration(s).Round(time.Millisecond).Seconds(), 'f', -1, 64), nil
+}
+
+func (s *seconds) UnmarshalJSON(data []byte) error {
+	var f float64
+	err := json.Unmarshal(data, &f)
+	*s = seconds(math.Round(f*1000)) * seconds(time.Millisecond)
+	return err
 }
 
 // journalShown is how many entries of the journal a Status has.

@@ -228,13 +228,13 @@ func plainTokenURLs(t *testing.T) {
 	for _, row := range plainURLs {
 		for _, asked := range []bool{false, true} {
 			cred := Credentials{TokenURL: row.url, ClientID: "id", ClientSecret: "secret"}
-			if err := cred.check(asked); (err == nil) != (asked && row.local) {
+			if err := cred.validate(asked); (err == nil) != (asked && row.local) {
 				t.Errorf("%s, asked for: %v: got %v, want it to pass: %v", row.url, asked, err, asked && row.local)
 			}
 		}
 	}
 	for _, odd := range []string{"http://127.0.0.1/#x", "http://user:password@127.0.0.1/", "https:///x", "https:tenant.test", "https://u:p@tenant.test/"} {
-		if err := (Credentials{TokenURL: odd, ClientID: "id", ClientSecret: "secret"}).check(true); err == nil {
+		if err := (Credentials{TokenURL: odd, ClientID: "id", ClientSecret: "secret"}).validate(true); err == nil {
 			t.Errorf("%s passes", odd)
 		}
 	}

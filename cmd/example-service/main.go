@@ -1,16 +1,13 @@
 // Command example-service is a small service that calls a partner's API with the
-// token of its fleet. Run as many of them as you like: together they ask for one
-// token.
+// token of its fleet. Any number of them request one token together.
 //
-// It needs FLEETTOKEN_TOKEN_URL, FLEETTOKEN_CLIENT_ID, FLEETTOKEN_CLIENT_SECRET,
-// FLEETTOKEN_AUDIENCE and FLEETTOKEN_REDIS_URL, as the command fleettoken does,
-// and PARTNER_API_URL. It listens on LISTEN_ADDRESS, or on port 8080.
+// It is configured by the FLEETTOKEN settings of package fromenv, as the command
+// fleettoken is, and by PARTNER_API_URL. It listens on LISTEN_ADDRESS, or on port 8080.
 package main
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"io"
 	"log/slog"
@@ -19,9 +16,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
 func main() {
@@ -42,25 +38,23 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context, address string) error {
-	at, err := redis.ParseURL(os.Getenv("FLEETTOKEN_REDIS_URL"))
-	if err != nil { // its text may hold the password
-		return errors.New("FLEETTOKEN_REDIS_URL is not set, or not the URL of a Redis")
+	config, err := fromenv.Load()
+	if err != nil {
+		return err
 	}
-	rdb := tokencache.NewRedisClient(&redis.UniversalOptions{
-		Addrs: []string{at.Addr}, DB: at.DB, Username: at.Username, Password: at.Password, TLSConfig: at.TLSConfig,
-	})
+	for _, warning := range config.Warnings {
+		slog.Warn(warning.Error())
+	}
+	rdb := tokencache.NewRedisClient(config.Redis)
 	defer rdb.Close()
-	cache, err := tokencache.New(rdb, &tokencache.Options{Subscribe: true, Logger: slog.Default()})
+	config.Options.Subscribe = true
+	config.Options.Logger = slog.Default()
+	cache, err := tokencache.New(rdb, &config.Options)
 	if err != nil {
 		return err
 	}
 	defer cache.Close()
-	source, err := cache.Source(tokencache.Credentials{
-		TokenURL:     os.Getenv("FLEETTOKEN_TOKEN_URL"),
-		ClientID:     os.Getenv("FLEETTOKEN_CLIENT_ID"),
-		ClientSecret: os.Getenv("FLEETTOKEN_CLIENT_SECRET"),
-		Audience:     os.Getenv("FLEETTOKEN_AUDIENCE"),
-	})
+	source, err := cache.Source(config.Credentials)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
 // What docker-compose.yml tells the programs to do is what they can do. The
@@ -60,10 +62,10 @@ func TestCompose(t *testing.T) {
 	for _, entry := range regexp.MustCompile(`(?m)^ +([A-Z][A-Z_]+): (.+)$`).FindAllStringSubmatch(file, -1) {
 		name := entry[1]
 		values[name] = entry[2]
-		if strings.HasPrefix(name, settingPrefix) && !slices.Contains(allSettings(), name) {
+		if strings.HasPrefix(name, fromenv.Prefix) && !slices.Contains(fromenv.Settings(), name) {
 			t.Errorf("%s is no setting", name)
 		}
-		if name != "SSL_CERT_DIR" && !strings.Contains(string(service), `"`+name+`"`) {
+		if name != "SSL_CERT_DIR" && !strings.HasPrefix(name, fromenv.Prefix) && !strings.Contains(string(service), `"`+name+`"`) {
 			t.Errorf("the example service does not read %s", name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
 // complete is an environment with nothing wrong in it.
@@ -47,7 +48,7 @@ func TestConfig(t *testing.T) {
 	if err != nil || stderr.Len() > 0 {
 		t.Fatalf("got %v and %q, want no error and silence", err, stderr)
 	}
-	cred, o := c.credentials, c.options
+	cred, o := c.Credentials, c.Options
 	if cred.TokenURL != "https://tenant.example/oauth/token" || cred.ClientID != "client-0001" || cred.ClientSecret != "secret" ||
 		cred.Audience != "https://api.example" || cred.Organization != "org" || strings.Join(cred.Scopes, ",") != "a,b" ||
 		cred.Params.Encode() != "resource=x%2Fy&resource=z" || cred.Encoding != tokencache.FormBasic {
@@ -85,13 +86,13 @@ func TestConfigErrors(t *testing.T) {
 		{"REQUEST_TIMEOUT", "499ms", "FLEETTOKEN_REQUEST_TIMEOUT is 499ms"},
 		{"RENEW_BEFORE", "-1s", "FLEETTOKEN_RENEW_BEFORE is -1s: it cannot be negative"},
 		{"REDIS_URL", "", "FLEETTOKEN_REDIS_URL is not set"},
-		{"REDIS_URL", "redis://:hunter2@h:x", "FLEETTOKEN_REDIS_URL: the host is not one"},
-		{"REDIS_CA_FILE", "/nowhere", "FLEETTOKEN_REDIS_CA_FILE: open /nowhere"},
-		{"ENCRYPTION_KEYS_FILE", "/nowhere", "FLEETTOKEN_ENCRYPTION_KEYS_FILE: open /nowhere"},
-		{"CA_FILE", "/nowhere", "FLEETTOKEN_CA_FILE: open /nowhere"},
+		{"REDIS_URL", "redis://:hunter2@h:x", "FLEETTOKEN_REDIS_URL is not the URL of a Redis: the host is not one"},
+		{"REDIS_CA_FILE", "/nowhere", "FLEETTOKEN_REDIS_CA_FILE cannot be read: open /nowhere"},
+		{"ENCRYPTION_KEYS_FILE", "/nowhere", "FLEETTOKEN_ENCRYPTION_KEYS_FILE cannot be read: open /nowhere"},
+		{"CA_FILE", "/nowhere", "FLEETTOKEN_CA_FILE cannot be read: open /nowhere"},
 	}
 	for _, test := range tests {
-		a, _ := newTestApp(map[string]string{settingPrefix + test.name: test.value})
+		a, _ := newTestApp(map[string]string{fromenv.Prefix + test.name: test.value})
 		_, err := a.config()
 		failure, ok := err.(*failure)
 		if !ok || failure.code != exitUsage || len(failure.problems) != 1 || !strings.Contains(err.Error(), test.want) {
@@ -99,21 +100,6 @@ func TestConfigErrors(t *testing.T) {
 		}
 		if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "Credentials.")) {
 			t.Errorf("%s=%q: got %v, which tells too much", test.name, test.value, err)
-		}
-	}
-}
-
-func TestParseSealKey(t *testing.T) {
-	const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-	url := strings.NewReplacer("+", "-", "/", "_").Replace("//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA")
-	for _, line := range []string{key, strings.TrimRight(key, "="), url, "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"} {
-		if got, err := parseEncryptionKey(line); err != nil || len(got) != encryptionKeySize {
-			t.Errorf("%s: got %d bytes, %v", line, len(got), err)
-		}
-	}
-	for _, line := range []string{"x", "0001", key + key, "Ä"} {
-		if got, err := parseEncryptionKey(line); err == nil {
-			t.Errorf("%s: got %d bytes, want an error", line, len(got))
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/demo"
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
-	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
 const demoHelp = `demo shows in about fifteen seconds what happens to a fleet in days.
@@ -77,8 +77,12 @@ func newDemoCommand(a *app) *cobra.Command {
 // demo runs the demo and prints its report.
 func (a *app) demo(ctx context.Context, flags demoFlags) error {
 	options := demo.Options{Replicas: flags.replicas, Duration: flags.duration}
-	if err := a.demoRedis(&options); err != nil {
+	c, err := a.demoRedis()
+	if err != nil {
 		return err
+	}
+	if c != nil {
+		options.Redis = c.Redis
 	}
 	if err := options.Check(); err != nil {
 		return misused("%v", err)
@@ -100,8 +104,8 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 	report, err := demo.Run(ctx, options)
 	if err := errors.Join(err, closeView()); err != nil {
 		failure := failed(err)
-		if away, ok := errors.AsType[*tokencache.RedisError](err); ok && options.Redis != nil {
-			failure.problems[0].hints = []string{redisHint(away, a.redisSetting(), options.Redis.TLSConfig != nil)}
+		if c != nil {
+			failure.problems[0].hints = c.hints(err)
 		}
 		return failure
 	}
@@ -117,15 +121,17 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 	return err
 }
 
-// demoRedis reads which Redis to use. The default is an embedded one.
-func (a *app) demoRedis(options *demo.Options) error {
+// demoRedis reads which Redis to use. The default, of which the config is nil, is an
+// embedded one.
+func (a *app) demoRedis() (*config, error) {
 	if a.flags.redis == "" {
-		return nil
+		return nil, nil
 	}
-	var problems problems
-	s := readSettings(a.env, &problems)
-	options.Redis = a.redisOptions(s, &problems)
-	return problems.err()
+	c, problems := a.parse(a.env, redisSetting, fromenv.Prefix+"REDIS_CA_FILE")
+	if len(problems) > 0 {
+		return nil, &failure{exitUsage, problems}
+	}
+	return c, nil
 }
 
 // columns is the width of the terminal, at most 100, or 80 if there is none.

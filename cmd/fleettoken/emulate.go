@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
 const emulateHelp = `emulate serves an Auth0-like token endpoint, and a small API below /api/ that
@@ -23,7 +24,7 @@ It knows one client, with the secret in FLEETTOKEN_CLIENT_SECRET or in the file
 that FLEETTOKEN_CLIENT_SECRET_FILE names. Any text will do.
 
 Each start makes a certificate authority of its own, which --ca-out writes to a
-file for those who shall trust it. What they need to know is printed on the
+file for those who are to trust it. What they need to know is printed on the
 standard output, once it serves. Each token request is a line on the standard
 error.`
 
@@ -96,17 +97,16 @@ func (f *emulateFlags) validate() error {
 
 // emulate serves until ctx ends.
 func (a *app) emulate(ctx context.Context, flags emulateFlags) error {
-	var problems problems
-	s := readSettings(a.env, &problems)
-	secret, setting := a.clientSecret(s, &problems)
-	if secret == "" && setting != "" {
-		problems.add("%s is not set: set it to what clients shall use, any text will do", setting)
+	const secret, secretFile = fromenv.Prefix + "CLIENT_SECRET", fromenv.Prefix + "CLIENT_SECRET_FILE"
+	if a.env[secret] == "" && a.env[secretFile] == "" {
+		return &failure{exitUsage, []problem{{text: secret + " is not set: set it to what clients are to use, any text will do"}}}
 	}
-	if err := problems.err(); err != nil {
-		return err
+	c, problems := a.parse(a.env, secret, secretFile)
+	if len(problems) > 0 {
+		return &failure{exitUsage, problems}
 	}
-	flags.ClientSecret = secret
-	flags.ClientID = cmp.Or(flags.ClientID, s.ClientID, "test-client")
+	flags.ClientSecret = c.Credentials.ClientSecret
+	flags.ClientID = cmp.Or(flags.ClientID, c.Credentials.ClientID, "test-client")
 	flags.ErrorLog = log.New(io.Discard, "", 0) // clients that do not trust it see that themselves
 
 	listener, err := net.Listen("tcp", flags.address)

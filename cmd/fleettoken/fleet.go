@@ -16,13 +16,13 @@ type fleet struct {
 
 // join opens what a configuration describes. It does no I/O.
 func (c *config) join() (*fleet, error) {
-	rdb := tokencache.NewRedisClient(c.redis)
-	cache, err := tokencache.New(rdb, &c.options)
+	rdb := tokencache.NewRedisClient(c.Redis)
+	cache, err := tokencache.New(rdb, &c.Options)
 	if err != nil {
 		_ = rdb.Close()
 		return nil, c.explain(err)
 	}
-	source, err := cache.Source(c.credentials)
+	source, err := cache.Source(c.Credentials)
 	if err != nil {
 		_ = cache.Close()
 		_ = rdb.Close()

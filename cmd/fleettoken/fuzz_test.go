@@ -39,20 +39,20 @@ func FuzzConfig(f *testing.F) {
 			}
 			a.report(newRootCommand(a), err)
 		} else {
-			u, err := url.Parse(c.credentials.TokenURL)
+			u, err := url.Parse(c.Credentials.TokenURL)
 			switch {
 			case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "":
-				t.Errorf("%q: the token URL is %q", set, c.credentials.TokenURL)
-			case c.credentials.ClientSecret != before+secret+after || strings.TrimSpace(c.credentials.ClientID) == "":
-				t.Errorf("%q: the client is %q", set, c.credentials.ClientID)
-			case c.options.RenewBefore < 0 || c.options.RequestTimeout < 0 || c.options.RequestTimeout > 0 && c.options.RequestTimeout < time.Second/2:
-				t.Errorf("%q: the options are %+v", set, c.options)
-			case len(c.redis.Addrs) == 0:
+				t.Errorf("%q: the token URL is %q", set, c.Credentials.TokenURL)
+			case c.Credentials.ClientSecret != before+secret+after || strings.TrimSpace(c.Credentials.ClientID) == "":
+				t.Errorf("%q: the client is %q", set, c.Credentials.ClientID)
+			case c.Options.RenewBefore < 0 || c.Options.RequestTimeout < 0 || c.Options.RequestTimeout > 0 && c.Options.RequestTimeout < time.Second/2:
+				t.Errorf("%q: the options are %+v", set, c.Options)
+			case len(c.Redis.Addrs) == 0:
 				t.Errorf("%q: Redis is nowhere", set)
 			}
 			for _, name := range []string{"client_id", "client_secret", "grant_type", "audience"} {
-				if c.credentials.Params.Has(name) {
-					t.Errorf("%q: the parameters %q have a name that has a setting", set, c.credentials.Params)
+				if c.Credentials.Params.Has(name) {
+					t.Errorf("%q: the parameters %q have a name that has a setting", set, c.Credentials.Params)
 				}
 			}
 			fleet, err := c.join()
@@ -63,23 +63,6 @@ func FuzzConfig(f *testing.F) {
 		}
 		if n := canary.Check(t, "the standard error", canary.In(stderr.String()), hidden...); n > 0 {
 			t.Logf("with %q", set)
-		}
-	})
-}
-
-// Whatever is in a file of encryption keys, none of it is in an error, and what is
-// read is a key.
-func FuzzEncryptionKey(f *testing.F) {
-	f.Add(strings.Repeat("ab", 32))
-	f.Add("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-	f.Add("a secret that is none")
-	f.Fuzz(func(t *testing.T, line string) {
-		key, err := parseEncryptionKey(line)
-		if err == nil && len(key) != encryptionKeySize {
-			t.Errorf("%q: got a key of %d bytes", line, len(key))
-		}
-		if err != nil && len(line) > 8 && strings.Contains(err.Error(), line) {
-			t.Errorf("%q: got %v, which shows it", line, err)
 		}
 	})
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 	"github.com/fleettoken/fleettoken/tokencache/pliant"
 )
 
@@ -28,25 +30,25 @@ func presetNames() []string {
 	return names
 }
 
-// applyPreset fills in what a preset knows. A variable that says something else
-// is an error, whichever of them should win: one of the two is a mistake, and
-// it may be the one between a sandbox and production.
-func (s *settings) applyPreset(name string, problems *problems) {
+// applyPreset sets the variables that a preset knows. A variable that has another value
+// is an error, and not overridden: one of the two is a mistake, and it may be the one
+// between a sandbox and production.
+func applyPreset(name string, environ map[string]string) (problems []problem) {
 	if name == "" {
-		return
+		return nil
 	}
 	known := presets()
 	i := slices.IndexFunc(known, func(p preset) bool { return p.name == name })
 	if i < 0 {
-		problems.add("--preset %q is not known: use %s or %s", name, known[0].name, known[1].name)
-		return
+		return []problem{{text: fmt.Sprintf("--preset %q is not known: use %s or %s", name, known[0].name, known[1].name)}}
 	}
-	fill := func(setting string, value *string, preset string) {
-		if *value != "" && *value != preset {
-			problems.add("%s says otherwise than --preset %s, which makes it %s: unset the one or leave out the other", setting, name, preset)
+	fill := func(setting, value string) {
+		if has := environ[setting]; has != "" && has != value {
+			problems = append(problems, problem{text: fmt.Sprintf("%s differs from --preset %s, which makes it %s: unset the one or leave out the other", setting, name, value)})
 		}
-		*value = preset
+		environ[setting] = value
 	}
-	fill("FLEETTOKEN_TOKEN_URL", &s.TokenURL, known[i].tokenURL)
-	fill("FLEETTOKEN_AUDIENCE", &s.Audience, known[i].audience)
+	fill(fromenv.Prefix+"TOKEN_URL", known[i].tokenURL)
+	fill(fromenv.Prefix+"AUDIENCE", known[i].audience)
+	return problems
 }

@@ -11,30 +11,31 @@ import (
 	"github.com/fleettoken/fleettoken/quota"
 )
 
-const statusHelp = `status shows what the fleet has: its token, who asked for it and when it ends,
-who is renewing, what is left of the quota, what is blocked, and the last token
-requests. It makes no token request, changes nothing, and never shows the token.
+const statusHelp = `status shows what the fleet has: its token, which replica requested it and when it
+expires, which replica holds the lease, what is left of the quota, what is blocked,
+and the last token requests. It sends no token request, changes nothing, and never
+shows the token.
 
-A bucket of the quota has two counts: what the server has shown to be used, and
-what the fleet has counted itself before it asked. The larger one counts; if it
-is the server's, somebody else uses the same client.
+A bucket of the quota has two counts: what the server reported as used, and what
+the fleet counted itself before each request. The larger one counts. If it is the
+server's, something outside the fleet uses the same client.
 
-With --json it is one JSON object a line, for programs. Durations are in
-nanoseconds and moments as in RFC 3339. The fields:
+With --json it prints one JSON object a line. Durations are in seconds, times are as
+in RFC 3339. The fields:
 
   client, audience, token_url, token   which token it is; token is its name in
                                        the journal
   fleet      the fleet's token: issued, by, life, age, left, expires, renew_from;
              null if there is none
   problem    why the fleet's token cannot be read, if it cannot
-  local      null: the token that this process keeps for itself, which is none
-  lease      who is renewing: holder, left; null if nobody is
+  local      null: this process keeps no token of its own
+  lease      the lease holder: holder, left; null if the lease is free
   quota      windows: scope, bucket, quota, server, own, used, forced, resets,
              left, confirmed; blocks; modes
   journal    the last token requests, newest first: id, at, by, why, for,
              priority, outcome, status, header, took
 
-There may be more fields one day, and those there are keep their names.`
+Fields may be added. Those that exist keep their names.`
 
 type statusFlags struct {
 	json, watch bool
@@ -86,7 +87,6 @@ func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFla
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	status.Problem = c.names.Replace(status.Problem)
 	// Programs want to go through lists that are empty, too, and null is none.
 	status.Quota.Windows = append([]quota.Window{}, status.Quota.Windows...)
 	status.Quota.Blocks = append([]quota.Blocked{}, status.Quota.Blocks...)

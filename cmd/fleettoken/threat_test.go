@@ -17,6 +17,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
 // TestThreat tells what comes of some threats; their numbers are those of
@@ -111,7 +112,7 @@ func everyCommand(t *testing.T) {
 		{name: "token with a secret in the parameters", args: []string{"token"}, env: env{"PARAMS": "client_secret=" + url.QueryEscape(wrongCanary)}, code: exitUsage},
 		{name: "token with parameters that are none", args: []string{"token"}, env: env{"PARAMS": "%zz" + wrongCanary}, code: exitUsage},
 		{name: "token with a newline behind the secret", args: []string{"token"}, env: env{"CLIENT_SECRET": secretCanary + "\n"}, code: exitUsage},
-		{name: "token with a newline in the file", args: []string{"token"}, env: env{"CLIENT_SECRET": "", "CLIENT_SECRET_FILE": file("newline", secretCanary+"\n")}, code: exitUsage},
+		{name: "token with a newline in the file", args: []string{"token"}, env: env{"CLIENT_SECRET": "", "CLIENT_SECRET_FILE": file("newline", secretCanary+"\n\n")}, code: exitUsage},
 		{name: "token with a secret for a certificate", args: []string{"token"}, env: env{"CA_FILE": file("no.pem", wrongCanary)}, code: exitUsage},
 		{name: "emulate without an address", args: []string{"emulate", "--address", "8443"}, code: exitUsage},
 		{name: "rotate of a mistyped setting", args: []string{"rotate", "--nonsense"}, env: env{"CLIENT_SECRT": wrongCanary}, code: exitUsage},
@@ -131,7 +132,7 @@ func everyCommand(t *testing.T) {
 			a, _ := newTestApp(nil)
 			for _, settings := range []env{world, row.env} {
 				for name, value := range settings {
-					a.env[settingPrefix+name] = value
+					a.env[fromenv.Prefix+name] = value
 				}
 			}
 			if row.met.Status != 0 {
@@ -189,7 +190,7 @@ func plainRedis(t *testing.T) {
 		if _, err := a.config(); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
-		if got := strings.Contains(stderr.String(), "FLEETTOKEN_REDIS_URL: the password of Redis passes the network in clear"); got != warned || strings.Contains(stderr.String(), "p4ssword") {
+		if got := strings.Contains(stderr.String(), "FLEETTOKEN_REDIS_URL has a password that travels over the network unencrypted"); got != warned || strings.Contains(stderr.String(), "p4ssword") {
 			t.Errorf("%s: got %q, want a warning: %v", address, stderr, warned)
 		}
 	}
@@ -226,7 +227,7 @@ func filesForAll(t *testing.T) {
 			if err := os.Chmod(path, mode); err != nil {
 				t.Fatal(err)
 			}
-			set := map[string]string{settingPrefix + setting: path, "FLEETTOKEN_CLIENT_SECRET": secretCanary}
+			set := map[string]string{fromenv.Prefix + setting: path, "FLEETTOKEN_CLIENT_SECRET": secretCanary}
 			if setting == "CLIENT_SECRET_FILE" {
 				set["FLEETTOKEN_CLIENT_SECRET"] = ""
 			}
@@ -236,7 +237,7 @@ func filesForAll(t *testing.T) {
 			}
 			want := ""
 			if warned {
-				want = fmt.Sprintf("fleettoken: FLEETTOKEN_%s: everybody on this machine can read %s\nhint: chmod o-r %s\n", setting, path, path)
+				want = fmt.Sprintf("fleettoken: FLEETTOKEN_%s names %s, which every user of this machine can read\nhint: chmod o-r %s, or mount it with mode 0440\n", setting, path, path)
 			}
 			if stderr.String() != want {
 				t.Errorf("%s of mode %v: got %q, want %q", setting, mode, stderr, want)

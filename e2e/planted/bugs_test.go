@@ -154,7 +154,7 @@ var bugs = []bug{
 	{"an answer that is not HTTP is quoted", "tokencache/internal/endpoint/send.go", "written.Load() && !quotesNothing(a.Err) || ", "", "TestThreat/S03"},
 	{"a header may repeat the secret", "tokencache/internal/endpoint/send.go", "slices.ContainsFunc(values, r.Echoed)", "slices.ContainsFunc(values, func(string) bool { return false })", "TestThreat/S03"},
 	{"an error code may be the secret", "tokencache/ask.go", "if s.request.Echoed(v.Code) {", "if false {", "TestThreat/S03"},
-	{"Redis may repeat its password", "tokencache/redis.go", "err = errors.New(said)", "_ = said", "TestThreat/S03"},
+	{"Redis may repeat its password", "tokencache/rediserror.go", "err = reply(before)", "_ = before", "TestThreat/S03"},
 	{"a name that begins like loopback is loopback", "tokencache/credentials.go", "return err == nil && addr.IsLoopback()", `return err == nil && addr.IsLoopback() || strings.HasPrefix(host, "127.")`, "TestThreat/S02"},
 	{"an encrypted token may be of any type", "tokencache/internal/store/record.go", " || b.Type != bearer.Type", "", "TestThreat/S09"},
 	{"the lifetime of an encrypted token may overflow", "tokencache/internal/store/record.go", "b.TTL > bearer.MaxLifetime.Milliseconds()", "millis(b.TTL) > bearer.MaxLifetime", "TestThreat/S09"},

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/redisurl"
+	"github.com/fleettoken/fleettoken/tokencache/redisurl"
 )
 
 func TestParse(t *testing.T) {

@@ -1,4 +1,4 @@
-package main
+package fromenv
 
 import (
 	"encoding/base64"
@@ -11,36 +11,33 @@ import (
 // encryptionKeySize is the size of an encryption key, in bytes.
 const encryptionKeySize = 32
 
-// encryptionKeys reads the file of encryption keys: one a line, in base64 or hex, and
-// lines that are empty or begin with # between them. The text of a line is in no
-// error.
-func (a *app) encryptionKeys(s settings, problems *problems) [][]byte {
-	const setting = settingPrefix + "ENCRYPTION_KEYS_FILE"
+// encryptionKeys reads the file of encryption keys: one a line, in base64 or hex, with
+// empty lines and comments between them. The text of a line is in no error.
+func encryptionKeys(s settings, found *findings) (keys [][]byte) {
+	const setting, advice = "ENCRYPTION_KEYS_FILE", "make a key with: openssl rand -base64 32"
 	if s.EncryptionKeysFile == "" {
 		return nil
 	}
-	data, err := a.readSecretFile(setting, s.EncryptionKeysFile)
-	if err != nil {
-		problems.add("%v", err)
+	data, ok := readSecretFile(setting, s.EncryptionKeysFile, found)
+	if !ok {
 		return nil
 	}
-	var keys [][]byte
-	found := false
+	any := false
 	for i, line := range strings.Split(data, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		found = true
+		any = true
 		key, err := parseEncryptionKey(line)
 		if err != nil {
-			problems.add("%s: line %d of %s %v: make a key with: openssl rand -base64 32", setting, i+1, s.EncryptionKeysFile, err)
+			found.mistake(setting, fmt.Sprintf("names %s, whose line %d %v", s.EncryptionKeysFile, i+1, err), advice)
 			continue
 		}
 		keys = append(keys, key)
 	}
-	if !found {
-		problems.add("%s: there is no key in %s: make one with: openssl rand -base64 32", setting, s.EncryptionKeysFile)
+	if !any {
+		found.mistake(setting, fmt.Sprintf("names %s, which has no key in it", s.EncryptionKeysFile), advice)
 	}
 	return keys
 }

@@ -11,15 +11,16 @@ import (
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
-// patience is how long a person waits before being told what for.
+// patience is how long a person waits before the command says what it waits for.
 const patience = 3 * time.Second
 
-// A vigil is a person's wait for a token. The library waits as a service should:
-// in silence, and for as long as there is hope. A person is told what goes wrong
-// meanwhile, and does not have to wait for what only a person can put right.
-type vigil struct {
+// A tokenWait is a person's wait for a token. The library waits as a service does: it
+// reports nothing until the caller's deadline. A person sees what goes wrong meanwhile,
+// and does not have to wait for what only a person can put right.
+type tokenWait struct {
 	stop context.CancelCauseFunc // ends the wait
 
 	mu   sync.Mutex
@@ -33,14 +34,15 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	v := &vigil{stop: stop}
+	w := &tokenWait{stop: stop}
 
-	waiting := *c
-	waiting.options.Hooks = &tokencache.Hooks{
-		Requested: func(info tokencache.RequestedInfo) { v.hear(info.Err) },
-		Denied:    func(info tokencache.DeniedInfo) { v.hear(info.Err) },
+	waiting := &config{Config: new(fromenv.Config), redisFrom: c.redisFrom}
+	*waiting.Config = *c.Config
+	waiting.Options.Hooks = &tokencache.Hooks{
+		Requested: func(info tokencache.RequestedInfo) { w.note(info.Err) },
+		Denied:    func(info tokencache.DeniedInfo) { w.note(info.Err) },
 	}
-	waiting.options.RequestTimeout = requestTimeout(c.options.RequestTimeout, a.flags.timeout)
+	waiting.Options.RequestTimeout = requestTimeout(c.Options.RequestTimeout, a.flags.timeout)
 	fleet, err := waiting.join()
 	if err != nil {
 		return err
@@ -48,8 +50,8 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	defer fleet.close()
 	timer := time.AfterFunc(patience, func() {
 		reason := ""
-		if last := v.lastError(); last != nil {
-			reason = ": " + c.names.Replace(last.Error())
+		if last := w.lastError(); last != nil {
+			reason = ": " + last.Error()
 		}
 		a.say("still waiting for the fleet's token%s", reason)
 	})
@@ -58,8 +60,8 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 		failure := c.explain(err)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			_ = fleet.cache.Close() // waits for a request that is under way, and so for what it comes to
-			if last := v.lastError(); last != nil {
-				failure.problems[0].hints = append([]string{"the last attempt: " + c.names.Replace(last.Error())}, c.hints(last)...)
+			if last := w.lastError(); last != nil {
+				failure.problems[0].hints = append([]string{"the last attempt: " + last.Error()}, c.hints(last)...)
 			}
 		}
 		return failure
@@ -76,24 +78,24 @@ func requestTimeout(set, timeout time.Duration) time.Duration {
 	return max(min(set, timeout), 500*time.Millisecond)
 }
 
-// hear is told of every token request that was sent or denied.
-func (v *vigil) hear(err error) {
+// note takes the error of every token request that was sent or denied.
+func (w *tokenWait) note(err error) {
 	if err == nil {
 		return
 	}
-	v.mu.Lock()
-	v.last = err
-	v.mu.Unlock()
+	w.mu.Lock()
+	w.last = err
+	w.mu.Unlock()
 	if callsForPerson(err) {
-		v.stop(err)
+		w.stop(err)
 	}
 }
 
 // lastError returns what went wrong last, nil if nothing did.
-func (v *vigil) lastError() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.last
+func (w *tokenWait) lastError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
 }
 
 // callsForPerson reports whether a token request failed, now or earlier, for a
@@ -101,7 +103,7 @@ func (v *vigil) lastError() error {
 // but each attempt may have cost one.
 func callsForPerson(err error) bool {
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
-		return setRight(tokencache.Class(denied.Reason)) != ""
+		return tokencache.Class(denied.Reason).Permanent()
 	}
 	failed, ok := errors.AsType[*tokencache.RequestError](err)
 	if !ok {
@@ -110,6 +112,6 @@ func callsForPerson(err error) bool {
 	var verification *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
-	return setRight(failed.Class) != "" || failed.Class == tokencache.ClassMalformed ||
+	return failed.Class.Permanent() || failed.Class == tokencache.ClassMalformed ||
 		errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &dns) && dns.IsNotFound
 }
