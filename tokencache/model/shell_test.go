@@ -1,428 +1,451 @@
 package model
 
 import (
-	"cmp"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
 )
 
-// This file is what the shell of a replica does: renew.go, redisdown.go and the Rotate of
-// package tokencache, and commit.lua, with the same I/O in the same order. What to do
-// next, package replica decides.
+// This file is the refresh of a replica: the I/O of renew.go, redisdown.go and report.go of
+// package tokencache, in the same order. Each step ends with an I/O in progress. What to do
+// next, package replica decides. The order is held to the table of package trace.
 
-// A verb is one kind of step.
-type verb uint8
+var errTest = errors.New("an error")
 
-const (
-	fetches verb = iota
-	writesBack
-	obtains
-	standsBy
-	fetchesAgain
-	isDenied
-	asks
-	isAnswered
-	commits
-	reports
-	releases
-	hears
-	findsRedisDown
-	asksWithoutRedis
-	hasRotated
-
-	// What others do, and what becomes of things by themselves.
-	heals
-	troubleEnds
-	leaseEnds
-	ticks
-
-	// Faults.
-	loseLease
-	loseStore
-	evict
-	crashes
-	isCutOff
-	refuses
-	fallsSilent
-	rotates
-	shortens
-	verbs
-)
-
-// A step is what leads from one state to the next.
-type step struct {
-	verb verb
-	who  int // the replica; -1: none
-	to   state
-	why  broken
-}
-
-// A run is what one step needs to know: the mistakes that are made, and where to send
-// what may follow.
-type run struct {
-	limits  limits
-	wrong   mistakes
-	yield   func(step)
-	from    state
-	problem broken // of the step being made
-}
-
-// emit passes a step on, if it changes anything.
-func (r *run) emit(v verb, who int, to *state) {
-	problem := r.problem
-	r.problem = broken{}
-	if *to == r.from && problem.promise == none {
-		return
-	}
-	r.yield(step{v, who, *to, problem})
-}
-
-// apply lets f make transitions of p, and holds what p serves then against the promises.
-// shared says that a token which is new to p came from the fleet.
-func (r *run) apply(s *state, p *process, shared bool, f func(c *core)) {
-	before, rotating := p.held, p.rotating
-	c := s.core(p)
-	f(c)
-	c.end()
-	if c.broken != nil {
-		r.breaks(invariants, c.broken.Error())
-	}
-	if rotating && !p.rotating && s.valid(p.held) && !shared {
-		p.must = 0
-	}
-	if p.held.asked == before.asked {
-		return
-	}
-	if s.valid(before) && cmp.Or(before.issued, before.asked) > cmp.Or(p.held.issued, p.held.asked) {
-		r.breaks(neverBack, "it serves a token that is older than the one it had")
-	}
-	if shared && p.held.asked < s.gone {
-		r.breaks(rotatedIsGone, "it adopts a token that was requested before one that was rotated away")
-	}
-}
-
-// fetch lets p read Redis and decide.
-func (r *run) fetch(s *state, p *process, in replica.Context) (next replica.Step) {
-	if p.owes && !in.UnderLease {
-		in.Reported = true
-		s.block = s.mood != well
-	}
-	p.told = p.told || s.block
-	r.apply(s, p, true, func(c *core) {
-		if in.Reported {
-			c.TakeReports()
+// steps makes every step that a replica can make.
+func (p *process) steps(w *world, wrong mistakes, step func(v verb, f fault, make func(*turn))) {
+	quiet := p.at == trace.Idle || p.at == trace.Released
+	due, _ := p.core.Next(w.now())
+	switch {
+	case p.stuck != 0:
+	case p.reading:
+		step(receives, faults, (*turn).receives)
+	case quiet && len(due) == 0:
+	case quiet && p.cut && wrong.errorIsNone:
+		step(asks, faults, (*turn).asksAtOnce)
+	case quiet && p.cut && wrong.errorIsHeld:
+		step(standsBy, faults, func(t *turn) { t.p.stuck = t.w.newest + 1 })
+	case quiet && p.cut:
+		step(findsRedisDown, faults, (*turn).redisFailed)
+	case quiet:
+		step(fetches, faults, (*turn).fetches)
+		step(reads, slow, (*turn).reads)
+	case p.at == trace.Fetched:
+		step(flushes, faults, (*turn).flushes)
+	case p.at == trace.WritingBack || p.at == trace.LeasedWritingBack:
+		step(writesBack, faults, (*turn).writesBack)
+		step(writesBack, replyLost, func(t *turn) { t.commit(t.p.token().Held.Record); t.wroteBack(false) })
+	case p.at == trace.Acquiring:
+		step(obtains, faults, (*turn).obtains)
+		if !p.cut && !w.leased {
+			step(findsRedisDown, replyLost, func(t *turn) { t.w.leased = true; t.redisFailed() })
 		}
-		in.EncryptionKey = errKey
-		next = c.Fetched(c.now, 0, s.snapshot(), in, 0)
-	})
-	return next
-}
-
-// writeBack gives the fleet the token of p, and lets it decide.
-func (r *run) writeBack(s *state, p *process, in replica.Context) (next replica.Step) {
-	kept := r.commit(s, p.held, r.wrong.lastWriterWins)
-	r.apply(s, p, false, func(c *core) { next = c.WroteBack(c.now, 0, kept, s.snapshot(), in, 0) })
-	return next
-}
-
-// commit merges t into what the fleet has, and reports whether that is what the fleet has
-// then. blind is how a mistake writes.
-func (r *run) commit(s *state, t token, blind bool) bool {
-	if t.issued < s.floor {
-		return false
-	}
-	if t.forced {
-		s.floor = max(s.floor, t.issued)
-	}
-	if s.valid(s.record) {
-		c := cmp.Or(cmp.Compare(t.issued, s.record.issued), cmp.Compare(t.expires, s.record.expires))
-		switch {
-		case c == 0:
-			return true
-		case c < 0 && !blind:
-			return false
-		case c < 0:
-			r.breaks(storeNeverBack, "the record in Redis is replaced by an older one")
+	case p.at == trace.Leased && p.cut:
+		step(findsRedisDown, faults, (*turn).redisFailed)
+	case p.at == trace.Leased:
+		step(fetchesAgain, faults, (*turn).fetchesAgain)
+		step(reads, slow, (*turn).reads)
+	case p.at == trace.LeasedNeeding:
+		step(asks, faults, func(t *turn) { t.asks(true) })
+		step(asks, slow, func(t *turn) { t.asks(false); t.skip = t.p.at != trace.LeasedSending })
+		step(findsRedisDown, replyLost, (*turn).admissionLost)
+		if p.robbed {
+			step(findsLeaseShort, faults, func(t *turn) { t.p.short = true; t.redisFailed() })
 		}
+	case p.at == trace.LeasedSending && !p.sent:
+		step(sends, faults, (*turn).sends)
+		if p.robbed {
+			step(findsLeaseShort, faults, (*turn).unsent)
+		}
+	case p.at == trace.LeasedSending:
+		step(isAnswered, faults, (*turn).isAnswered)
+	case p.at == trace.Beyond || p.at == trace.LeasedBeyond:
+		step(isDenied, faults, (*turn).goesBeyond)
+	case p.at == trace.BeyondSending || p.at == trace.LeasedBeyondSending:
+		step(isAnswered, faults, (*turn).isAnsweredBeyond)
+	case p.at == trace.LeasedCommitting && p.commit == pending:
+		step(commits, faults, (*turn).commits)
+		step(commits, replyLost, func(t *turn) { t.commit(t.p.made); t.p.commit = failed })
+	case p.at == trace.LeasedCommitting:
+		step(reports, faults, (*turn).reportsIssue)
+	case p.at == trace.LeasedDone:
+		step(releases, faults, (*turn).releases)
+	default:
+		panic("model: a replica stays " + p.at.String())
 	}
-	r.wake(s)
-	s.record = t
-	s.newest = max(s.newest, t.issued)
-	if !s.valid(t) { // it has expired on the way
-		s.record = token{}
-	}
-	return true
+	p.notified(w, step)
+	p.calls(w, step)
+	p.suffers(w, step)
 }
 
-// request sends a token request: what comes of it is decided here, and arrives later.
-func (r *run) request(s *state, p *process, req replica.Request) {
-	if p.told {
-		r.breaks(blockHolds, "it sends a token request, although it knows of a block")
-	}
-	p.before, p.bound, p.forced = p.held, p.floor, req.Forced
-	s.requests++
-	p.coming = token{}
-	if s.mood != well {
-		s.refusals++
-		return
-	}
-	p.coming = token{asked: s.now(), life: s.life()}
-	s.next += 2
+// reads begins a fetch whose reply takes a while.
+func (t *turn) reads() {
+	t.p.view, t.p.reading, t.p.gone = t.w.snapshot(), true, t.w.gone
+	t.learn(t.w.blocked)
 }
 
-// leave is what is left to a replica that finds Redis unreachable: it goes on with what it
-// has. A lease that it held ends by itself.
-func (p *process) leave() {
-	p.at, p.lease, p.robbed = idle, false, false
-	p.coming, p.before, p.bound, p.forced = token{}, token{}, 0, false
+func (t *turn) receives() {
+	switch t.p.reading = false; {
+	case t.p.cut:
+		t.redisFailed()
+	case t.p.at.UnderLease():
+		t.fetched()
+	default:
+		t.takeReports()
+	}
 }
 
-// steps makes every step that replica i can make.
-func (r *run) steps(i int) {
-	s := r.from
-	p := &s.replicas[i]
-	if p.cut {
-		r.alone(i)
-		return
+// learn notes for the promises that the replica knows of a block.
+func (t *turn) learn(until uint8) {
+	if until > t.w.tick {
+		t.p.told = max(t.p.told, until)
 	}
-	switch p.at {
-	case idle:
-		r.goOn(&s, p, r.fetch(&s, p, replica.Context{}))
-		r.emit(fetches, i, &s)
+}
 
-	case giving:
-		p.at = idle
-		r.goOn(&s, p, r.writeBack(&s, p, replica.Context{}))
-		r.emit(writesBack, i, &s)
+func (t *turn) fetches() {
+	t.reads()
+	t.p.reading = false
+	t.takeReports()
+}
 
-	case due:
-		if s.leased {
-			p.at = idle
-			r.apply(&s, p, false, func(c *core) { c.LeaseHeld(c.now, []int{0}, terms.Lease, 0) })
-			r.emit(standsBy, i, &s)
+func (t *turn) fetchesAgain() {
+	t.reads()
+	t.p.reading = false
+	t.fetched()
+}
+
+func (t *turn) takeReports() {
+	t.transition("TakeReports", func(s *replica.State) { t.p.reports = s.TakeReports() })
+	if len(t.p.reports) == 0 {
+		t.fetched()
+	}
+}
+
+// flushes sends the queued reports.
+func (t *turn) flushes() {
+	for len(t.p.reports) > 0 {
+		r := t.p.reports
+		if t.p.cut {
+			t.transition("QueueReports", func(s *replica.State) { s.QueueReports(r...) })
 			break
 		}
-		s.leased, p.lease = true, true
-		p.at = leased
-		if r.wrong.noSecondFetch {
-			p.at = wants
-		}
-		r.emit(obtains, i, &s)
-
-	case leased:
-		in := replica.Context{UnderLease: true}
-		next := r.fetch(&s, p, in)
-		if next == replica.WriteBack {
-			next = r.writeBack(&s, p, in)
-		}
-		p.at = done
-		if next == replica.Renew {
-			p.at = wants
-		}
-		r.emit(fetchesAgain, i, &s)
-
-	case wants:
-		r.admit(&s, i)
-
-	case asking, calling:
-		r.answer(&s, i)
-
-	case paid:
-		kept := r.commit(&s, p.coming, r.wrong.lastWriterWins || r.wrong.fence)
-		r.apply(&s, p, false, func(c *core) { c.Committed(c.now, 0, p.coming.record(), kept) })
-		p.at, p.coming = done, token{}
-		r.emit(commits, i, &s)
-
-	case refused:
-		s.block = s.mood != well
-		p.told = p.told || s.block
-		r.apply(&s, p, false, func(c *core) {
-			c.TakeReports()
-			c.Reported(c.now, s.snapshot().Blocked)
-		})
-		p.at = done
-		r.emit(reports, i, &s)
-
-	case done:
-		if p.lease || r.wrong.releaseAnyones {
-			s.leased = false
-			for j := range s.replicas {
-				s.replicas[j].lease = false
-			}
-			r.wake(&s)
-		}
-		p.leave()
-		r.emit(releases, i, &s)
+		t.p.reports = r[1:]
+		t.sendReport(r[0])
 	}
-	r.hear(i)
-	r.acknowledge(i)
+	t.p.reports, t.p.reported = nil, true
+	t.fetched()
 }
 
-// goOn takes p to where a fetch leads.
-func (r *run) goOn(s *state, p *process, next replica.Step) {
+func (t *turn) sendReport(r replica.Report) {
+	t.w.report(r)
+	t.learn(t.w.blocked)
+	t.transition("Reported", func(s *replica.State) { s.Reported(t.w.now(), t.w.blocks()) })
+}
+
+func (t *turn) context() replica.Context {
+	return replica.Context{UnderLease: t.p.at.UnderLease(), Reported: t.p.reported, EncryptionKey: errTest}
+}
+
+func (t *turn) fetched() {
+	var next replica.Step
+	t.apply(func(s *replica.State) { next = s.Fetched(t.w.now(), 0, t.p.view, t.context(), 0) })
+	t.event("Fetched:" + next.String())
+	t.follow(next)
+}
+
+// follow goes on where a fetch leads.
+func (t *turn) follow(next replica.Step) {
 	switch next {
 	case replica.WriteBack:
-		p.at = giving
-	case replica.Renew:
-		p.at = due
-	case replica.Wait:
-		r.apply(s, p, false, func(c *core) { c.LeaseHeld(c.now, []int{0}, terms.Lease, 0) })
-	}
-}
-
-// admit asks the ledger, and sends the request if it may be sent.
-func (r *run) admit(s *state, i int) {
-	p := &s.replicas[i]
-	var req replica.Request
-	var needed, held bool
-	r.apply(s, p, false, func(c *core) {
-		if held = c.HeldBack(c.now, 0); !held {
-			req, needed = c.Request(c.now, 0, replica.Readable)
-		}
-		if needed && s.block {
-			c.Denied(c.now, 0, &quota.DeniedError{Scope: quota.Client, Reason: quota.QuotaExceeded, Priority: req.Priority, Count: 1, RetryIn: 1000 * tick})
-		}
-	})
-	if held || !needed || s.block {
-		p.told = p.told || s.block
-		p.at = done
-		r.emit(isDenied, i, s)
 		return
+	case replica.Wait:
+		t.leaseHeld(t.p.view.Lease)
+	case replica.Done:
+		if !t.p.at.UnderLease() {
+			t.apply((*replica.State).RedisWorked)
+		}
 	}
-	r.request(s, p, req)
-	p.at = asking
-	r.emit(asks, i, s)
+	t.p.view, t.p.gone, t.p.reported = replica.Snapshot{}, 0, false
 }
 
-// answer is the end of a token request.
-func (r *run) answer(s *state, i int) {
-	p := &s.replicas[i]
-	withoutRedis := p.at == calling
-	req := replica.Request{Before: p.before.record(), MinIssued: p.bound.millis(), Forced: p.forced}
-	if p.forced {
-		req.Priority = quota.Forced
+func (t *turn) leaseHeld(remaining time.Duration) {
+	t.transition("LeaseHeld", func(s *replica.State) { s.LeaseHeld(t.w.now(), []int{0}, remaining, 0) })
+}
+
+func (t *turn) writesBack() {
+	t.wroteBack(!t.p.cut && t.commit(t.p.token().Held.Record))
+}
+
+func (t *turn) wroteBack(kept bool) {
+	var next replica.Step
+	t.apply(func(s *replica.State) { next = s.WroteBack(t.w.now(), 0, kept, t.p.view, t.context(), 0) })
+	t.event("WroteBack:" + next.String())
+	t.follow(next)
+}
+
+// commit merges a record into what the fleet has.
+func (t *turn) commit(r replica.Record) bool {
+	if t.p.cut {
+		return false
+	}
+	kept, back := t.w.commit(recordOf(r), t.x.wrong.lastWriterWins || t.x.wrong.fence && t.p.at == trace.LeasedCommitting)
+	if back {
+		t.breaks(storeNeverBack, "the record in Redis is replaced by an older one")
+	}
+	return kept
+}
+
+func (t *turn) obtains() {
+	switch {
+	case t.p.cut:
+		t.verb = findsRedisDown
+		t.redisFailed()
+	case t.w.leased:
+		t.verb = standsBy
+		t.leaseHeld(lease / 2)
+	default:
+		t.w.leased, t.p.lease = true, true
+		t.event("LeaseTaken")
+		if t.x.wrong.noSecondFetch {
+			t.p.at = trace.LeasedNeeding
+		}
+	}
+}
+
+// asks asks the ledger, and sends the request if it is admitted, at once or a while later.
+func (t *turn) asks(atOnce bool) {
+	var held, needed bool
+	t.apply(func(s *replica.State) { held = s.HeldBack(t.w.now(), 0) })
+	t.event(fmt.Sprint("HeldBack:", held))
+	if !held {
+		needed = t.requests()
 	}
 	switch {
-	case p.coming.asked != 0:
-		issue := replica.Issue{Sent: p.coming.asked.real(), Record: replica.Record{
-			Token: name(p.coming.asked), Lifetime: time.Duration(p.coming.life) * tick, Payload: p.coming.asked,
-		}}
-		if !withoutRedis {
-			issue.Now, issue.Admitted = p.coming.asked.millis(), p.coming.asked.real()
-		}
-		if r.wrong.liveFromAnswer {
-			issue.Sent = s.now().real()
-		}
-		p.at = paid
-		r.apply(s, p, false, func(c *core) {
-			record, _ := c.Issued(c.now, req, issue, 0)
-			p.coming = tokenOf(record)
-		})
-		p.told = p.told && p.block
-	case s.mood == well: // it was refused, and that is over
-		p.at = done
-	case r.wrong.retryUnderLease && s.mood == silent && !withoutRedis:
-		p.at = wants
+	case !needed:
+		t.verb = isDenied
+	case t.p.cut:
+		t.verb = findsRedisDown
+		t.notAdmitted()
 	default:
-		p.told = true
-		r.apply(s, p, false, func(c *core) {
-			c.QueueReports(replica.Report{})
-			c.RequestFailed(c.now, 0, replica.Refused{
-				Priority: req.Priority, Err: func(time.Time) error { return errKey },
-				Blocks: []quota.Block{{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: quota.MaxWait}},
-			}, 0)
-		})
-		p.at = refused
-	}
-	if p.at != paid {
-		p.coming = token{}
-	}
-	p.before, p.bound, p.forced = token{}, 0, false
-	if withoutRedis {
-		p.at, p.coming = idle, token{}
-	}
-	r.emit(isAnswered, i, s)
-}
-
-// alone makes the steps of a replica that cannot reach Redis.
-func (r *run) alone(i int) {
-	s := r.from
-	p := &s.replicas[i]
-	switch p.at {
-	case idle:
-		c := s.core(p)
-		switch _, _, needs := c.Tokens[0].Need(c.now); {
-		case !needs:
-		case r.wrong.errorIsNone:
-			r.request(&s, p, replica.Request{})
-			p.at = asking
-			r.emit(asks, i, &s)
-		case r.wrong.errorIsHeld:
-			p.at = stuck
-			r.emit(standsBy, i, &s)
-		default:
-			may := false
-			r.apply(&s, p, false, func(c *core) {
-				for range c.RedisFailed(c.now, []int{0}, errKey, 0) {
-					c.Outage.From = 0 // the spread is over
-					may = c.RequestBeyondRedis(c.now, 0, errKey, 0)
-				}
-			})
-			if may && r.mayHappen(&s, direct) {
-				r.request(&s, p, replica.Request{})
-				p.at = calling
-				r.emit(asksWithoutRedis, i, &s)
-			}
-		}
-	case asking, calling:
-		r.answer(&s, i)
-	case stuck:
-	default:
-		p.leave()
-		r.emit(findsRedisDown, i, &s)
+		t.admits(atOnce)
 	}
 }
 
-// wake is the notification of a holder: there is a token, or the lease is free.
-func (r *run) wake(s *state) {
-	for j := range s.replicas {
-		if q := &s.replicas[j]; q.at == stuck && !q.cut {
-			q.at = idle
-		}
+func (t *turn) requests() (needed bool) {
+	t.apply(func(s *replica.State) { t.p.request, needed = s.Request(t.w.now(), 0, replica.Readable) })
+	t.event(fmt.Sprint("Request:", needed))
+	if !needed {
+		t.p.request = replica.Request{}
 	}
+	return needed
 }
 
-// hear is a notification, which may come at any time. To an idle replica it is a fetch.
-func (r *run) hear(i int) {
-	s := r.from
-	p := &s.replicas[i]
-	if p.at == idle || p.at == stuck || !s.valid(s.record) || s.record.issued < s.floor {
+func (t *turn) admits(atOnce bool) {
+	if denied := t.w.admit(t.p.request.Priority); denied != nil {
+		t.verb = isDenied
+		t.learn(t.w.blocked)
+		t.apply((*replica.State).RedisWorked)
+		t.transition("Denied", func(s *replica.State) { s.Denied(t.w.now(), 0, denied) })
+		t.p.request = replica.Request{}
 		return
 	}
-	r.apply(&s, p, true, func(c *core) {
-		c.Heard(c.now, 0, s.record.record(), s.now().millis(), c.now, 0)
-	})
-	r.emit(hears, i, &s)
+	t.event("Admitted")
+	t.apply((*replica.State).RedisWorked)
+	t.p.asked = replica.Issue{Now: millis(t.w.requested()), Admitted: t.w.now()}
+	t.p.coming = record{n: t.w.seq}
+	if atOnce {
+		t.sends()
+	}
 }
 
-// acknowledge is the end of a rotation: Rotate returns nil.
-func (r *run) acknowledge(i int) {
-	s := r.from
-	p := &s.replicas[i]
-	if !p.rotating || !s.valid(p.held) || !p.shared || !p.rotated() {
+// admissionLost is an admission whose reply is lost.
+func (t *turn) admissionLost() {
+	held := false
+	t.apply(func(s *replica.State) { held = s.HeldBack(t.w.now(), 0) })
+	t.event(fmt.Sprint("HeldBack:", held))
+	if t.skip = t.p.cut || held || !t.requests(); t.skip {
 		return
 	}
-	if p.held.issued <= p.must {
-		r.breaks(rotatedIsGone, "Rotate returns, and the token is one that the fleet had before")
+	t.w.admit(t.p.request.Priority)
+	t.notAdmitted()
+}
+
+func (t *turn) notAdmitted() {
+	t.p.request = replica.Request{}
+	t.transition("QueueReports", func(s *replica.State) { s.QueueReports(unsent) })
+	t.redisFailed()
+}
+
+var unsent = replica.Report{Answer: quota.Answer{Outcome: quota.Unsent}}
+
+// sends sends the request that was admitted.
+func (t *turn) sends() {
+	t.ask()
+	n := t.p.coming.n
+	if t.p.coming = t.w.issue(); t.p.coming.n != 0 {
+		t.p.coming.n = n
+	} else {
+		t.marks |= refused
 	}
-	if !p.held.forced && !r.wrong.borrowedRotation {
-		t := p.held // of another replica's renewal
-		t.forced = true
-		r.commit(&s, t, false)
+	t.p.sent, t.p.asked.Sent = true, t.w.now()
+}
+
+func (t *turn) ask() {
+	t.marks |= asked
+	if t.p.told > t.w.tick {
+		t.breaks(blockHolds, "it sends a token request, although it knows of a block")
 	}
-	s.gone = max(s.gone, p.held.asked)
-	p.rotating, p.since, p.old, p.must = false, 0, 0, 0
-	r.emit(hasRotated, i, &s)
+}
+
+// unsent is a request that is not sent, since too little is left of the lease.
+func (t *turn) unsent() {
+	t.p.request, t.p.asked, t.p.coming = replica.Request{}, replica.Issue{}, record{}
+	t.report(unsent)
+	t.redisFailed()
+}
+
+// report tells the ledger, or queues that.
+func (t *turn) report(r replica.Report) {
+	if t.p.cut {
+		t.transition("QueueReports", func(s *replica.State) { s.QueueReports(r) })
+		return
+	}
+	t.sendReport(r)
+}
+
+// isAnswered is the end of a token request under the lease.
+func (t *turn) isAnswered() {
+	if t.p.coming.n != 0 {
+		t.issued()
+		return
+	}
+	if t.x.wrong.retryUnderLease {
+		t.p.at, t.p.sent, t.p.request, t.p.asked = trace.LeasedNeeding, false, replica.Request{}, replica.Issue{}
+		return
+	}
+	t.report(t.failure(false))
+	t.failed()
+}
+
+// failure is the report of a request that brought no token.
+func (t *turn) failure(unadmitted bool) replica.Report {
+	t.learn(t.w.tick + 1)
+	return replica.Report{Received: t.w.now(), Unadmitted: unadmitted, Answer: quota.Answer{
+		Outcome: quota.Refused, Blocks: []quota.Block{{Scope: quota.Client, Reason: quota.QuotaExceeded, Wait: tick / 2}},
+	}}
+}
+
+func (t *turn) failed() {
+	r := replica.Refused{
+		Priority: t.p.request.Priority, Reason: t.p.request.Reason, Blocks: t.failure(false).Answer.Blocks,
+		Err: func(time.Time) error { return errTest },
+	}
+	t.transition("RequestFailed", func(s *replica.State) { s.RequestFailed(t.w.now(), 0, r, 0) })
+	t.p.request, t.p.asked, t.p.sent = replica.Request{}, replica.Issue{}, false
+}
+
+// issued makes the token of an answer this replica's.
+func (t *turn) issued() {
+	t.p.asked.Record = t.p.coming.core()
+	t.transition("Issued", func(s *replica.State) { t.p.made, _ = s.Issued(t.w.now(), t.p.request, t.p.asked, 0) })
+	t.p.told = 0
+	t.p.request, t.p.asked, t.p.coming, t.p.sent = replica.Request{}, replica.Issue{}, record{}, false
+}
+
+func (t *turn) commits() {
+	switch {
+	case t.p.cut:
+		t.p.commit = failed
+	case t.commit(t.p.made):
+		t.p.commit = kept
+	default:
+		t.p.commit = older
+	}
+}
+
+// reportsIssue tells the ledger of a token, and then finishes the commit.
+func (t *turn) reportsIssue() {
+	t.report(replica.Report{Received: t.w.now(), Answer: quota.Answer{Outcome: quota.Issued}})
+	now, made := t.w.now(), t.p.made
+	if t.p.commit == failed {
+		t.transition("CommitFailed", func(s *replica.State) { s.CommitFailed(now, 0, 0) })
+	} else {
+		t.transition("Committed", func(s *replica.State) { s.Committed(now, 0, made, t.p.commit == kept) })
+	}
+	t.p.made, t.p.commit = replica.Record{}, pending
+}
+
+// releases gives the lease back, which is published unless too little of it was left.
+func (t *turn) releases() {
+	if t.x.wrong.releaseAnyones && !t.p.cut && !t.p.lease {
+		t.marks |= stripped
+		t.w.leased = false
+	}
+	if t.p.lease && !t.p.cut {
+		t.w.leased = false
+	}
+	short := t.p.short
+	t.p.lease, t.p.robbed, t.p.short = false, false, false
+	t.event("LeaseReleased")
+	if !short {
+		t.event("Published")
+	}
+}
+
+// redisFailed is an error of Redis: the token may be requested without it.
+func (t *turn) redisFailed() {
+	t.p.view, t.p.gone = replica.Snapshot{}, 0
+	var beyond []int
+	t.apply(func(s *replica.State) { beyond = s.RedisFailed(t.w.now(), []int{0}, errTest, 1) })
+	t.event(fmt.Sprint("RedisFailed:", len(beyond) > 0))
+}
+
+// goesBeyond requests the token without Redis, if the budget allows it.
+func (t *turn) goesBeyond() {
+	may := false
+	t.apply(func(s *replica.State) { may = s.RequestBeyondRedis(t.w.now(), 0, errTest, 0) })
+	t.event(fmt.Sprint("RequestBeyondRedis:", may))
+	if !may || !t.requests() {
+		return
+	}
+	t.verb = asksWithoutRedis
+	t.ask()
+	t.marks |= direct_
+	t.w.seq++
+	if t.p.coming = t.w.issue(); t.p.coming.n == 0 {
+		t.marks |= refused
+	}
+	t.p.sent, t.p.asked = true, replica.Issue{Sent: t.w.requested()}
+}
+
+// isAnsweredBeyond is the end of a token request without Redis.
+func (t *turn) isAnsweredBeyond() {
+	if t.p.coming.n == 0 {
+		r := t.failure(true)
+		t.transition("QueueReports", func(s *replica.State) { s.QueueReports(r) })
+		t.failed()
+		return
+	}
+	r := replica.Report{Received: t.w.now(), Unadmitted: true, Answer: quota.Answer{Outcome: quota.Issued}}
+	t.transition("QueueReports", func(s *replica.State) { s.QueueReports(r) })
+	t.issued()
+	t.p.made = replica.Record{}
+}
+
+// asksAtOnce is what a mistake leads to.
+func (t *turn) asksAtOnce() {
+	t.requestsUnasked()
+	t.w.seq++
+	t.p.at = trace.LeasedSending
+	t.p.asked = replica.Issue{Now: millis(t.w.requested()), Admitted: t.w.now()}
+	t.p.coming = record{n: t.w.seq}
+	t.sends()
+}
+
+func (t *turn) requestsUnasked() {
+	t.apply(func(s *replica.State) { t.p.request, _ = s.Request(t.w.now(), 0, replica.Readable) })
 }
