@@ -20,7 +20,7 @@ func TestArrows(t *testing.T) {
 		fields := strings.Fields(line)
 		imports[strings.TrimPrefix(fields[0], module)] = fields[1:]
 	}
-	for _, want := range []string{"lock", "quota", "tokencache", "tokencache/auth0test", "cmd/fleettoken", "e2e/redistest"} {
+	for _, want := range []string{"lock", "quota", "tokencache", "tokencache/internal/replica", "tokencache/internal/endpoint", "tokencache/internal/store", "tokencache/auth0test", "cmd/fleettoken", "e2e/redistest"} {
 		if imports[want] == nil {
 			t.Errorf("package %s is gone, or imports nothing: this test looks at the wrong place", want)
 		}
@@ -35,6 +35,12 @@ func TestArrows(t *testing.T) {
 		{"tokencache", "github.com/alicebob/miniredis", "a fake Redis is for tests and for the demo"},
 		{"lock", "github.com/alicebob/miniredis", "a fake Redis is for tests and for the demo"},
 		{"quota", "github.com/alicebob/miniredis", "a fake Redis is for tests and for the demo"},
+		{"tokencache/internal/replica", module + "tokencache", "a decision knows nothing of how it is carried out"},
+		{"tokencache/internal/replica", module + "lock", "a decision knows nothing of how it is carried out"},
+		{"tokencache/internal/endpoint", module + "tokencache/internal/store", "a token request knows nothing of Redis"},
+		{"tokencache/internal/endpoint", module + "tokencache/internal/replica", "an answer decides nothing"},
+		{"tokencache/internal/store", module + "tokencache/internal/endpoint", "Redis knows nothing of the token endpoint"},
+		{"tokencache/internal/store", module + "tokencache/internal/replica", "a record decides nothing"},
 		{"e2e/redistest", module, "it runs servers, whatever they are for"},
 		{"e2e/canary", module, "it searches text, whatever it is of"},
 	} {

@@ -28,7 +28,7 @@ import (
 // of anything: a slow machine may need a part of it.
 const patience = 60 * time.Second
 
-var binary string // the fleettoken command, built for this run
+var binary, replicaBinary string // the fleettoken command and e2e/replica, built for this run
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -46,11 +46,13 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "fleettoken")
-		build := exec.Command("go", "build", "-o", binary, "github.com/fleettoken/fleettoken/cmd/fleettoken")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v: %v\n%s", build, err, out)
-			return 1
+		binary, replicaBinary = filepath.Join(dir, "fleettoken"), filepath.Join(dir, "replica")
+		for program, path := range map[string]string{binary: "cmd/fleettoken", replicaBinary: "e2e/replica"} {
+			build := exec.Command("go", "build", "-o", program, module+path)
+			if out, err := build.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "%v: %v\n%s", build, err, out)
+				return 1
+			}
 		}
 		if _, err := exec.LookPath("redis-server"); err != nil && os.Getenv("CI") != "true" {
 			fmt.Fprintln(os.Stderr, "e2e: no redis-server on this machine: the stories run on miniredis, which shows less")
@@ -115,15 +117,12 @@ func (f *fleet) command(args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// An event is what a replica tells; see the replica subcommand.
+// An event is what a replica reports; see e2e/replica.
 type event struct {
-	Event    string  `json:"event"`
-	ID       int     `json:"id"`
-	Error    string  `json:"error"`
-	Token    string  `json:"token"`
-	By       string  `json:"by"`
-	Why      string  `json:"why"`
-	TookMS   float64 `json:"took_ms"`
+	Event    string `json:"event"`
+	ID       int    `json:"id"`
+	Error    string `json:"error"`
+	Token    string `json:"token"`
 	Counters struct {
 		Calls  int    `json:"calls"`
 		Failed int    `json:"failed"`
@@ -162,8 +161,8 @@ func (f *fleet) start(n int) []*process {
 func (f *fleet) launch(name string) *process {
 	f.t.Helper()
 	p := &process{t: f.t, name: name, gone: make(chan struct{}), more: make(chan struct{})}
-	p.cmd = exec.Command(binary, "replica", "--api", f.tenant.APIURL())
-	p.cmd.Env = append(slices.Clone(f.env), "FLEETTOKEN_REPLICA="+name)
+	p.cmd = exec.Command(replicaBinary)
+	p.cmd.Env = append(slices.Clone(f.env), "FLEETTOKEN_REPLICA="+name, "REPLICA_API_URL="+f.tenant.APIURL())
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		f.t.Fatal(err)

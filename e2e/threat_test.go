@@ -37,7 +37,7 @@ func secretsStayInside(t *testing.T) {
 	if err := os.WriteFile(keys, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := newFleet(t, &auth0test.Config{ClientSecret: secret, TTL: 6 * time.Second, PerHour: 100, PerDay: 100}, "CLIENT_SECRET="+secret, "SEAL_KEYS_FILE="+keys, "REQUEST_TIMEOUT=500ms", "RENEW_BEFORE=3s")
+	f := newFleet(t, &auth0test.Config{ClientSecret: secret, TTL: 6 * time.Second, PerHour: 100, PerDay: 100}, "CLIENT_SECRET="+secret, "ENCRYPTION_KEYS_FILE="+keys, "REQUEST_TIMEOUT=500ms", "RENEW_BEFORE=3s")
 	monitored := func() []byte { return nil }
 	if f.server != nil {
 		rdb := f.server.Client()
@@ -104,7 +104,7 @@ func secretsStayInside(t *testing.T) {
 	if f.server != nil && !bytes.Contains(passed, []byte("token:")) {
 		t.Fatal("MONITOR has seen nothing, so it proves nothing")
 	}
-	hidden := []canary.Secret{canary.Of("client secret", secret), canary.Of("sealing key", string(key))}
+	hidden := []canary.Secret{canary.Of("client secret", secret), canary.Of("encryption key", string(key))}
 	for i, token := range f.tenant.Tokens() {
 		hidden = append(hidden, canary.Of(fmt.Sprintf("token %d", i+1), token))
 	}

@@ -15,7 +15,7 @@
 // A lease ends at most TTL after its holder died, and at once when its function
 // returns.
 //
-// An outage is never "held". Either somebody else holds the key, and that is a
+// An outage is never "held". Either another process holds the key, and that is a
 // [*HeldError], or Redis did not say, and that is another error. A caller that
 // takes one for the other waits for a holder that does not exist.
 //
@@ -46,7 +46,7 @@
 //
 // A lease is one key, whose value is a random token and the holder's ID. Taking,
 // extending and giving it back are redislock's scripts; each looks at the value
-// first, so nobody touches the lease of another.
+// first, so no process touches the lease of another.
 //
 // # When things go wrong
 //
@@ -60,5 +60,5 @@
 //	the reply of taking is lost   the client repeats the script, which sees its own token
 //	the reply of giving is lost   nothing: the lease is gone, or ends by itself
 //	Redis loses the key           two may hold it; see above
-//	somebody sets the key by hand it gets an end, a TTL from when it is met
+//	the key is set by hand         it gets an end, a TTL from when it is met
 package lock

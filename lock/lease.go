@@ -70,7 +70,10 @@ func (l *Lease) release(ctx context.Context) {
 	}, nil)
 }
 
-// A HeldError says that somebody else holds the lease.
+// ErrHeld is what every [*HeldError] is.
+var ErrHeld = errors.New("lock: held by another process")
+
+// A HeldError says that another process holds the lease.
 type HeldError struct {
 	Key string
 
@@ -78,6 +81,9 @@ type HeldError struct {
 	// back.
 	Remaining time.Duration
 }
+
+// Is reports whether target is [ErrHeld].
+func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
 // Error says it in one line.
 func (e *HeldError) Error() string {

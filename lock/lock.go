@@ -30,6 +30,7 @@ type Client interface {
 	Get(ctx context.Context, key string) *redis.StringCmd
 	PTTL(ctx context.Context, key string) *redis.DurationCmd
 	PExpire(ctx context.Context, key string, ttl time.Duration) *redis.BoolCmd
+	Pipeline() redis.Pipeliner
 }
 
 // Options configures a Locker. A nil *Options is ready for use.
@@ -112,10 +113,15 @@ func (l *Locker) TTL() time.Duration { return l.ttl }
 // back after f, also if ctx has ended meanwhile, and a lease that could not be
 // given back ends by itself.
 func (l *Locker) Do(ctx context.Context, key string, f func(context.Context, *Lease) error) error {
-	lease, err := l.acquire(ctx, key)
+	lease, err := l.acquire(ctx, key, l.obtain)
 	if err != nil {
 		return err
 	}
+	return l.hold(ctx, lease, f)
+}
+
+// hold calls f while this process holds the lease.
+func (l *Locker) hold(ctx context.Context, lease *Lease, f func(context.Context, *Lease) error) error {
 	held, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer lease.release(ctx)
@@ -124,9 +130,9 @@ func (l *Locker) Do(ctx context.Context, key string, f func(context.Context, *Le
 	return f(held, lease)
 }
 
-func (l *Locker) acquire(ctx context.Context, key string) (*Lease, error) {
+func (l *Locker) acquire(ctx context.Context, key string, obtain func(context.Context, string) (*Lease, error)) (*Lease, error) {
 	lease, err := bounded(ctx, l.timeout, func(ctx context.Context) (*Lease, error) {
-		return l.obtain(ctx, key)
+		return obtain(ctx, key)
 	}, func(late *Lease) {
 		late.release(ctx)
 	})
@@ -150,17 +156,21 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	if !errors.Is(err, redislock.ErrNotObtained) && !strings.Contains(err.Error(), "WRONGTYPE") {
 		return nil, err
 	}
+	return nil, l.held(ctx, key)
+}
+
+// held returns the HeldError for a key that could not be taken.
+func (l *Locker) held(ctx context.Context, key string) error {
 	left, err := l.rdb.PTTL(ctx, key).Result()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if left < 0 && left != -2 || left > l.ttl {
-		// No Locker takes a lease without an end, or for so long: somebody set
-		// the key by hand, or the clock of Redis went back. It would hold
-		// everybody up, so it gets an end. Should it be a lease that was taken
-		// this very moment, it stays one.
+		// No Locker takes a lease without an end, or for so long: the key
+		// was set by hand, or the clock of Redis went back. It would block all,
+		// so it gets an end. If it is a lease that was taken just now, it stays one.
 		if err := l.rdb.PExpire(ctx, key, l.ttl).Err(); err != nil {
-			return nil, err
+			return err
 		}
 		left = l.ttl
 	}
@@ -169,7 +179,7 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	} else { // its last millisecond is shown as none
 		left = max(left, time.Millisecond)
 	}
-	return nil, &HeldError{Key: key, Remaining: left}
+	return &HeldError{Key: key, Remaining: left}
 }
 
 // A Holder is who holds a lease.
@@ -183,7 +193,7 @@ type Holder struct {
 }
 
 // Holder reports who holds the lease on key, for people. It returns false if
-// nobody does.
+// none does.
 func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
 	holder, err := bounded(ctx, l.timeout, func(ctx context.Context) (*Holder, error) {
 		value, err := l.rdb.Get(ctx, key).Result()

@@ -39,7 +39,7 @@ func (s Scope) valid() bool {
 	return s != "" && strings.Trim(string(s), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:") == ""
 }
 
-// A Reason says in one word why somebody must wait. Callers of Observe may use
+// A Reason says in one word why a request must wait. Callers of Observe may use
 // words of their own for their blocks, without spaces.
 type Reason string
 
@@ -50,7 +50,7 @@ const (
 
 	// The reasons of the ledger itself, see [Priority]: the quota is Spent, the
 	// rest of it is a Reserve for those who need it more, the budget for Forced
-	// requests is spent, or somebody else is Probing a spent bucket.
+	// requests is spent, or another request is Probing a spent bucket.
 	Spent       Reason = "spent"
 	Reserve     Reason = "reserve"
 	ForcedSpent Reason = "forced"

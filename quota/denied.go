@@ -18,8 +18,8 @@ import (
 //
 // It applies to attempts that have the Scope of the error. Ledgers that differ in
 // Options.Enforced have fields of their own, since what one denies the other may
-// grant. It is true while no request is on its way, and nobody has something to
-// tell of an earlier one: what was counted may be taken back.
+// grant. It is valid only while no request or
+// report is outstanding: what was counted may be taken back.
 func (l *Ledger) DeniedField(p Priority) string {
 	if l.enforced == "1" {
 		return "d:" + p.String() + ":enforced"

@@ -19,6 +19,9 @@ var commonLua string
 //go:embed admit.lua
 var admitLua string
 
+//go:embed only.lua
+var onlyLua string
+
 //go:embed observe.lua
 var observeLua string
 
@@ -27,6 +30,7 @@ var peekLua string
 
 var (
 	admitScript   = redis.NewScript(commonLua + admitLua)
+	admitOnlyIf   = redis.NewScript(onlyLua + commonLua + admitLua)
 	observeScript = redis.NewScript(commonLua + observeLua)
 	peekScript    = redis.NewScript(commonLua + peekLua)
 )
@@ -126,6 +130,15 @@ func (l *Ledger) Admit(ctx context.Context, a *Attempt) (Admission, error) {
 	if err := a.check(); err != nil {
 		return Admission{}, err
 	}
+	reply, err := admitScript.Run(ctx, l.rdb, l.keys, l.admission(a)...).StringSlice()
+	if err != nil {
+		return Admission{}, fmt.Errorf("quota: admit: %w", err)
+	}
+	return decodeAdmit(reply, a.Priority, time.Now())
+}
+
+// admission returns the arguments of admit.lua.
+func (l *Ledger) admission(a *Attempt) []any {
 	counted := 1
 	if a.Organization != "" {
 		counted = 2
@@ -134,11 +147,7 @@ func (l *Ledger) Admit(ctx context.Context, a *Attempt) (Admission, error) {
 	for _, scope := range a.scopes() {
 		args = append(args, string(scope))
 	}
-	reply, err := admitScript.Run(ctx, l.rdb, l.keys, args...).StringSlice()
-	if err != nil {
-		return Admission{}, fmt.Errorf("quota: admit: %w", err)
-	}
-	return decodeAdmit(reply, a.Priority, time.Now())
+	return args
 }
 
 // An Outcome is what became of a token request, as far as the quota goes.

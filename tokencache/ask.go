@@ -38,7 +38,7 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 
 	limits, _ := quota.ClientLimits(r.answer.Header)
 	info := RequestedInfo{
-		Client: c.label, Audience: s.cred.Audience, Reason: attempt.Reason, Priority: attempt.Priority, RedisDown: redisDown,
+		Client: c.label, Audience: s.cred.Audience, Reason: Reason(attempt.Reason), Priority: attempt.Priority, RedisDown: redisDown,
 		Took: r.answer.Took, Status: r.answer.Status, Limits: limits, Lifetime: r.verdict.Token.Lifetime,
 	}
 	if r.verdict.Class == "" {
@@ -84,7 +84,8 @@ func (s *Source) issued(done request, req replica.Request, issue replica.Issue) 
 		Token: digest(t.AccessToken), Lifetime: t.Lifetime,
 		Payload: &payload{t.AccessToken, t.Type, s.client.cache.locker.ID(), t.Extra},
 	}
-	s.client.apply("Issued", func(now replica.Instant, state *replica.State) { r, _ = state.Issued(now, req, issue, random()) })
+	s.client.apply(func(now replica.Instant, state *replica.State) { r, _ = state.Issued(now, req, issue, random()) })
+	s.client.traced([]*Source{s}, "Issued")
 	return r
 }
 
@@ -95,5 +96,6 @@ func (s *Source) refused(done request, req replica.Request) {
 		Priority: req.Priority, Reason: req.Reason, Blocks: done.verdict.Blocks,
 		Err: func(retryAt time.Time) error { return newRequestError(done.answer, done.verdict, retryAt) },
 	}
-	c.apply("RequestFailed", func(now replica.Instant, state *replica.State) { state.RequestFailed(now, s.id, refused, random()) })
+	c.apply(func(now replica.Instant, state *replica.State) { state.RequestFailed(now, s.id, refused, random()) })
+	c.traced([]*Source{s}, "RequestFailed")
 }

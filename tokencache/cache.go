@@ -27,10 +27,10 @@ type Cache struct {
 	rt     http.RoundTripper
 
 	redisTimeout time.Duration
-	stuck        atomic.Int32     // calls to Redis that have not returned
-	origin       time.Time        // where replica.Instants count from
-	wall         func() time.Time // time.Now, but where a test sets the clock wrong
-	trace        func(*client, string)
+	stuck        atomic.Int32                             // calls to Redis that have not returned
+	origin       time.Time                                // where replica.Instants count from
+	wall         func() time.Time                         // time.Now, but where a test sets the clock wrong
+	trace        func(c *client, event string, ids []int) // nil but in tests
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -43,7 +43,7 @@ type Cache struct {
 }
 
 // New returns a Cache that shares tokens through rdb. It does no I/O, so a
-// process can start while Redis is away. The Redis client stays the caller's,
+// process can start while Redis is down. The Redis client stays the caller's,
 // who closes it after the Cache; see [NewRedisClient] for one that suits.
 func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
 	if rdb == nil {
@@ -118,7 +118,7 @@ func (c *Cache) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, cl := range c.clients {
-		cl.apply("Close", func(replica.Instant, *replica.State) {}) // stops the timer
+		cl.apply(func(replica.Instant, *replica.State) {}) // stops the timer
 	}
 	return nil
 }

@@ -248,6 +248,7 @@ func TestTrace(t *testing.T) {
 		if err := r.source.Rotate(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
 			f.t.Errorf("got %v, want to be denied: the hour's only token is spent", err)
 		}
+		synctest.Wait() // hooks are called when callers have been woken
 		other := f.start(1)[0]
 		f.token(other)
 		synctest.Wait()

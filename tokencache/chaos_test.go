@@ -382,7 +382,10 @@ func (s *schedule) drawOptions(luck *rand.Rand) {
 	if luck.IntN(2) == 0 {
 		s.delay = min(300*time.Millisecond, time.Duration(luck.Int64N(int64(fits/40))))
 	}
-	s.horizon = max(3*s.ttl, 15*time.Minute, 20*terms.Lease)
+	s.horizon = max(3*s.ttl, min(40*s.ttl, 15*time.Minute), 10*terms.Lease)
+	if s.horizon > 20*s.ttl { // each life costs the same, however short
+		s.replicas = min(s.replicas, 4)
+	}
 	// A quota that suffices without a fault, if only just.
 	period := s.ttl - terms.Window(s.ttl) - s.cfg.Latency
 	hour, day := s.tokens*int(time.Hour/period+2), s.tokens*int(24*time.Hour/period+2)

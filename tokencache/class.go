@@ -42,3 +42,28 @@ const (
 	// token.
 	ClassNoAnswer = Class(endpoint.ClassNoAnswer)
 )
+
+// Permanent reports whether a failure of this class lasts until a person changes
+// something: a setting here, or the client at the provider. The others pass by
+// themselves.
+func (c Class) Permanent() bool { return c.Advice() != "" }
+
+// Advice says what to do about a permanent failure, in terms of the fields of
+// [Credentials]. It is empty for classes that pass by themselves, and for unknown ones.
+func (c Class) Advice() string {
+	switch c {
+	case ClassCredentials:
+		return "check Credentials.ClientID and Credentials.ClientSecret"
+	case ClassAudience:
+		return "check Credentials.Audience: it must be spelt as the provider has it, to the last slash"
+	case ClassGrant:
+		return "ask the provider to grant this client the audience"
+	case ClassClient:
+		return "ask the provider to allow this client the client_credentials grant"
+	case ClassRequest:
+		return "check Credentials.Audience, Organization, Scopes and Params"
+	case ClassEndpoint:
+		return "check Credentials.TokenURL"
+	}
+	return ""
+}

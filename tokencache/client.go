@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -42,16 +43,13 @@ func newClient(c *Cache, names store.Names, label string) *client {
 // apply is how everything changes, and the only place that locks: it lets f change
 // the state, publishes the tokens that callers are served from, starts what is due or
 // arms the timer for it, and then, without the lock, logs and calls hooks. f must
-// neither wait nor do I/O. name is that of the transition, for tests.
-func (c *client) apply(name string, f func(now replica.Instant, state *replica.State)) {
+// neither wait nor do I/O.
+func (c *client) apply(f func(now replica.Instant, state *replica.State)) {
 	c.mu.Lock()
 	f(c.cache.now(), &c.state)
 	c.publish()
 	notices := c.drain()
 	c.start(c.cache.now())
-	if c.cache.trace != nil {
-		c.cache.trace(c, name)
-	}
 	c.mu.Unlock()
 	for _, n := range notices {
 		c.deliver(n)
@@ -100,7 +98,7 @@ func (c *client) start(now replica.Instant) {
 		c.refreshing = c.cache.spawn(c.refresh)
 		c.refreshed = true
 	case at != 0 && c.timer == nil:
-		c.timer = time.AfterFunc(at-now.Mono, func() { c.apply("Tick", func(replica.Instant, *replica.State) {}) })
+		c.timer = time.AfterFunc(at-now.Mono, func() { c.apply(func(replica.Instant, *replica.State) {}) })
 	case at != 0:
 		c.timer.Reset(at - now.Mono)
 	case c.timer != nil:
@@ -111,7 +109,7 @@ func (c *client) start(now replica.Instant) {
 // due returns the tokens that want a refresh now. If none does, the refresh in
 // progress is over.
 func (c *client) due() (batch []*Source) {
-	c.apply("Next", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		if c.cache.ctx.Err() == nil {
 			due, _ := state.Next(now)
 			batch = c.sourcesOf(due)
@@ -127,6 +125,18 @@ func (c *client) sourcesOf(ids []int) (batch []*Source) {
 		batch = append(batch, c.sources[id])
 	}
 	return batch
+}
+
+// traced records a step of the refresh, for the tests that hold its order to the table of
+// package trace.
+func (c *client) traced(batch []*Source, event string, detail ...any) {
+	if c.cache.trace == nil {
+		return
+	}
+	for _, d := range detail {
+		event += fmt.Sprint(":", d)
+	}
+	c.cache.trace(c, event, idsOf(batch))
 }
 
 func idsOf(batch []*Source) (ids []int) {

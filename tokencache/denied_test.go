@@ -301,12 +301,12 @@ func TestDeniedForWhatIsTakenBack(t *testing.T) {
 			if _, err := c.ledger.Admit(f.t.Context(), attempt); err != nil {
 				f.t.Fatal(err)
 			}
-			c.queueReports(replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
+			c.queueReports(nil, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
 		}
 		if _, err := f.start(1)[0].source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
 			f.t.Fatalf("got %v", err)
 		}
-		c.apply("", func(now replica.Instant, state *replica.State) {
+		c.apply(func(now replica.Instant, state *replica.State) {
 			for _, s := range both { // as if callers had just left: both are fetched at once
 				state.Tokens[s.id].RecentUntil = now.Mono + time.Minute
 			}

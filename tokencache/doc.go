@@ -4,14 +4,15 @@
 // A provider gives each client a bearer token that lives for hours, and a quota
 // of a few dozen token requests an hour. A fleet in which each replica keeps a
 // token of its own spends a request for each replica at every start, deploy and
-// expiry, until it is locked out. Here, one replica asks, and all have it.
+// expiry, until it is locked out. With this package, one replica requests the
+// token, and all have it.
 //
 //	rdb := tokencache.NewRedisClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:6379"}})
 //	cache, err := tokencache.New(rdb, nil)
 //	source, err := cache.Source(tokencache.Credentials{TokenURL: …, ClientID: …, ClientSecret: …, Audience: …})
 //	client := source.Client(ctx) // an *http.Client whose requests carry the token
 //
-// # What it promises
+// # Guarantees
 //
 //  1. A replica that holds a valid token serves it from memory: no lock, no I/O,
 //     no allocation, whatever happens to Redis or the token endpoint.
@@ -24,72 +25,89 @@
 //     learns is the fleet's before the next request is sent. No request is sent
 //     that the ledger of the quota knows to be refused.
 //  5. A broken lock costs quota, never correctness.
-//  6. No replica serves a token past its expiry, whatever its clock says, also
-//     after a suspend; and none goes back to an older one.
+//  6. No replica serves a token past its expiry, whatever its clock shows, also
+//     after a suspend; and none goes back to an older one. The one clock that is
+//     trusted is that of Redis, not to go back; see Clocks.
 //  7. Secrets and tokens are in no log, error, hook, journal or lock, and not in
 //     clear in Redis.
 //  8. Every wait ends with the caller's context, and the request that others wait
 //     for goes on.
 //
-// # What it does not promise
+// # What is not guaranteed
 //
-// It does not promise exactly one token request. No lock on one Redis can: a
-// failover may lose it. Two holders cost one request, and the fleet ends with the
-// newer token.
+// Exactly one token request is not guaranteed. No lock on one Redis can do that: a
+// failover may lose it. Two lease holders cost one request, and the fleet ends with
+// the newer token.
 //
-// It does not promise a token while Redis is away and none is in memory. It
-// refuses then, at once, since every replica for itself is what spends a quota;
-// [Options].RedisDownBudget allows each a small budget.
+// A replica that has no token gets none while Redis is unreachable. Callers get an
+// error at once, since replicas that each ask for themselves are what spends a
+// quota. [Options].RedisDownBudget allows each a small budget.
 //
-// It cannot revoke. A token that was rotated away stays valid at the API until it
-// expires, and a replica that is partitioned from Redis goes on using it.
+// This package cannot revoke a token. One that was rotated stays valid at the API
+// until it expires, and a replica that is cut off from Redis goes on using it.
 //
-// Whoever takes the token from one replica has what all have, and the API cannot
-// tell them apart: give those that shall not share that fate clients of their
-// own. The token and the client secret are in the memory of each replica, and so
-// in its core dumps.
+// Whoever takes the token from one replica has the token of all, and the API cannot
+// tell them apart: give applications that must not share that risk clients of their
+// own. The token and the client secret are in the memory of each replica, and so in
+// its core dumps.
 //
-// Whoever has the client secret, or a sealing key, and can read Redis, can read
-// the token. Whoever can write Redis can delete or hold back tokens, and put
-// back an older one that is still valid, but can neither read nor forge one.
-// What passes between a replica and Redis is no more than that, but for the
-// password of Redis: use TLS where others may listen.
+// Whoever has the client secret or an encryption key, and can read Redis, can read
+// the token. Whoever can write Redis can delete or hold back tokens, and put back an
+// older one that is still valid, but can neither read nor forge one. The connection
+// between a replica and Redis carries the password of Redis: use TLS where others
+// may listen.
+//
+// # How the code is laid out
+//
+// The decisions of one replica are a value, in internal/replica: a pure state with
+// transitions, which package tokencache/model explores in every order of events.
+// This package is the shell around it:
+//
+//	client.go        the state of one OAuth client, one lock, one timer
+//	renew.go         the way of a token, its I/O in order
+//	coldstart.go     the same in as few round trips as there can be
+//	redisdown.go     requests while Redis cannot be used
+//	subscription.go  notifications
+//	wait.go          callers: from memory, or waiting
+//	held.go          the token that callers are served from
+//
+// internal/endpoint sends the token request and classifies the answer.
+// internal/store is the fleet's state in Redis.
 //
 // # The way of a token
 //
-// Each replica runs the same loop; renew.go has it, top to bottom.
+//	serve   a valid token in memory           → return it
+//	fetch   renewal is due, or there is none  → one command: record, lease, blocks, denials, time
+//	          the fleet's is newer            → adopt it
+//	          Redis has lost it               → write it back
+//	wait    another replica holds the lease
+//	          the token here is valid         → serve it; fetch again when the lease would end
+//	          callers wait                    → until a notification, the lease's end, or they leave
+//	deny    the ledger has denied others what this replica needs
+//	                                          → wait until that may be granted; fetch again every
+//	                                            minute meanwhile, while callers wait
+//	renew   under the lease
+//	          fetch again                     → the last lease holder may have been faster
+//	          admit                           → the ledger counts the request, or denies it
+//	          request                         → one HTTP request, which ends before the lease does
+//	          serve, commit, report           → callers here, then the fleet, then the ledger
+//	          release the lease, and publish that
 //
-//	serve   a valid token in memory          → return it
-//	look    renewal is due, or there is none → one command: record, lease, blocks, denials, time
-//	          newer than mine                → adopt it
-//	          gone, and mine is good         → give it back to the fleet
-//	wait    somebody holds the lease
-//	          mine is valid                  → serve it; look again when the lease would end
-//	          I have none                    → until news, the lease's end, or the caller leaves
-//	rest    nobody does, and the ledger has denied to others what I need
-//	                                         → until that may be granted; look again every minute
-//	                                           meanwhile, while somebody calls
-//	renew   I got the lease: I am the renewer
-//	          look again                     → the last renewer may have been faster
-//	          admit                          → the ledger counts the request, or denies it
-//	          ask                            → one HTTP request, which ends before the lease does
-//	          serve, commit, account         → callers here, then the fleet, then the ledger
-//	          give the lease back, and say so
+// A replica that starts cold probes two keys first. If the lease is free, taking it,
+// fetching and admitting are one round trip.
 //
 // The lease is one per client (token URL and client id), since that is what the
-// server counts. The renewer asks for each of its tokens of that client that is
-// due, those it does not have first.
+// server counts. The lease holder requests each of its tokens of that client that
+// is due, those that callers wait for first.
 //
-// The renewer of a token looks for the next one at the beginning of the window,
-// all others at a moment of their own in the first tenth of it, drawn once for
-// each token. So in steady state they find the new token when they look, and
-// nobody meets a lease. The moments leave time for three renewers in a row to die
-// before the token expires.
+// The replica that requested a token looks for the next one at the beginning of the
+// renewal window, all others at a random time in the first tenth of it, drawn once
+// for each token. So in steady state they find the new token when they fetch, and
+// meet no lease. That leaves time for three lease holders in a row to die before the
+// token expires.
 //
-// A replica listens to news only while a caller waits, or always with
-// [Options].Subscribe. News is a hint; the timers are the guarantee. It listens
-// before it tries for the lease, and looks again after it began to listen, so
-// nothing falls in between.
+// A replica subscribes to notifications while a caller waits, or always with
+// [Options].Subscribe. A notification is a hint; the timer is the guarantee.
 //
 // # Fresh, stale, expired
 //
@@ -98,27 +116,27 @@
 // has to travel. A fresh one is served; a stale one is served and renewed; an
 // expired one is never served.
 //
-// A source that nobody asked for a token during the whole of its life is left to
-// expire. The next call gets the fleet's.
+// A source without callers during the whole life of a token lets it expire. The
+// next call gets the fleet's.
 //
 // # In Redis
 //
 // All keys of one client share a hash tag, so that a script sees them together,
 // also in a Cluster. What they stand for is hashed.
 //
-//	…{client}:token:<id>   the record: issued, expires, sealed token  until it expires
-//	…{client}:floor:<id>   when its last forced renewal was           two months
-//	…{client}:lock         the lease, with its holder's name          20 s
-//	…{client}:quota        the ledger; see package quota              eight days
-//	…{client}:journal      who asked for a token, when, why, and what came of it
-//	…{client}:news         a channel: a new record; "look"
+//	…{client}:token:<id>   the record: issued, expires, encrypted token  until it expires
+//	…{client}:floor:<id>   the earliest issue that may be adopted        two months
+//	…{client}:lock         the lease, with its holder's name             20 s
+//	…{client}:quota        the ledger; see package quota                 eight days
+//	…{client}:journal      who requested a token, when, why, and with what outcome
+//	…{client}:news         a channel: a new record; the lease is free
 //
 // Of two records, the one that was issued later wins, whoever comes last and
 // however often (commit.lua). That merge is commutative, associative and
 // idempotent, so nothing depends on the lease being intact; and a token that
-// expires before the one it replaces, as when a provider shortens their lives,
-// still replaces it. A forced renewal, by [Source.Invalidate] or [Source.Rotate], is
-// a floor: no record that was issued before it is adopted any more.
+// expires before the one it replaces, as when a provider shortens lifetimes,
+// still replaces it. After a forced renewal, by [Source.Invalidate] or
+// [Source.Rotate], no record that was issued before it is adopted any more.
 //
 // Every script is safe to repeat, as Redis clients do when a reply is lost.
 //
@@ -127,62 +145,65 @@
 // No clock is compared with another host's. A token's expiry is kept in the time
 // of Redis: what Redis showed before the request was sent, and the lifetime,
 // counted from then. A reader turns it into a duration with the time that came
-// with the same look, counted from before that look was sent. Each step can only
+// with the same fetch, counted from before that fetch was sent. Each step can only
 // make it shorter. Blocks and quota windows are kept in the same way.
 //
 // Within a process, the age of a token is measured by the monotonic clock, which
 // stands still while a machine sleeps, and by the wall clock, which can be set;
-// whichever says more is believed. If they part, the replica looks again.
+// whichever says more is believed. If they part, the replica fetches again.
 //
-// The one clock that is trusted is that of Redis, not to go back. If it does, as
-// by a failover to a host that is behind, whoever held the token is not deceived,
-// for the time that was left never grows. A replica without one may take the
-// fleet's for younger than it is, but never for longer than its whole life; then
-// the API refuses it, and it is replaced. Whoever may publish to the channel can
-// deceive a new replica in the same way, and within the same bounds.
+// The age of a token that came by a notification is an estimate, since it is not
+// known when the notification was published. An estimate bounds how long the token
+// is served. It is no reason for a token request: the replica fetches first.
 //
-// # Sealing
+// If the clock of Redis goes back, as by a failover to a host that is behind, a
+// replica that held the token is not deceived, for the time that was left never
+// grows. A replica without one may take the fleet's for younger than it is, but
+// never for longer than its whole lifetime; then the API refuses it, and it is
+// replaced. Whoever may publish to the channel can deceive a new replica in the same
+// way, and within the same bounds.
 //
-// Tokens are sealed with AES-256-GCM and bound to their key, issue and expiry.
-// The key is derived from the client secret, or given by [Options].EncryptionKeys. With a
-// derived key the record's name depends on the key: while a new secret rolls
-// out, the fleet has two tokens, and nobody fights. With given keys the token is
-// shared across secrets.
+// # Encryption
 //
-// A record under an unknown key is a mistake in somebody's configuration: it is
-// said, and no token request is made for it. A damaged record is replaced, by
-// those who hold a good token at no cost, by others within the budget for forced
-// renewals.
+// Tokens are encrypted with AES-256-GCM and bound to their key, issue and expiry.
+// The key is derived from the client secret, or given by [Options].EncryptionKeys.
+// With a derived key the record's name depends on the key: while a new secret rolls
+// out, the fleet has two tokens, side by side. With given keys the token is shared
+// across secrets.
 //
-// # When things go wrong
+// A record under an unknown key is a mistake in a configuration: callers get
+// [ErrEncryptionKey], and no token request is made for it. A damaged record is
+// replaced, by replicas that hold a good token at no cost, by others within the
+// budget for forced renewals.
+//
+// # Faults
 //
 //	fault                          what callers see                          what it costs                          shown by
-//	Redis away, token held         nothing, until it expires                 nothing                                RedisAwayWithAToken, Fault/13-22
-//	Redis away, no token           *RedisError at once                       nothing, or the budget of Direct       RedisAwayWithoutAToken, Direct
+//	Redis is down, token held      nothing, until it expires                 nothing                                RedisAwayWithAToken, Fault/13-22
+//	Redis is down, no token        *RedisError at once                       nothing, or the RedisDownBudget        RedisAwayWithoutAToken, Direct
 //	Redis refuses, hangs, is full  nothing; with no token *RedisError        nothing                                Fault/28-30, 38, 70
-//	Redis loses its data           nothing; replicas give their token back   a request, if a cold one comes first    RedisLosesAll, Fault/26, 27, 69
+//	Redis loses its data           nothing; replicas write their token back  a request, if a cold one comes first    RedisLosesAll, Fault/26, 27, 69
 //	failover loses the lease       nothing; the newer token wins             a request                              Fault/31-37
-//	the renewer dies               nothing; the next one has the lease       a request, if the answer was lost      RenewerDies, Fault/01-04
-//	                               after 20 s; only the cold wait
+//	the lease holder dies          nothing; the next one has the lease       a request, if the answer was lost      RenewerDies, Fault/01-04
+//	                               after 20 s; only cold callers wait
 //	the endpoint is down           nothing, until the token expires; then    what the server may have counted       RenewalFails, Fault/51-56
 //	                               *RequestError or *quota.DeniedError
-//	quota spent (429)              nothing, until the token expires; then    nothing: all wait for the same moment  QuotaExceeded, Fault/47-50
-//	                               *quota.DeniedError with the moment
+//	quota exhausted (429)          nothing, until the token expires; then    nothing: all wait for the same time    QuotaExceeded, Fault/47-50
+//	                               *quota.DeniedError with that time
 //	wrong secret                   *RequestError of class credentials        nothing for those with the right one   QuotaUnderAttack, Fault/52, 60
 //	API refuses the token          nothing: replaced once, call replayed     a request for the whole fleet          BurstOf401s, Fault/59
 //	API refuses every token        the API's own 401                         a tenth of the quota                   APIRefusesEveryToken
 //	a replica sleeps               the first call after it gets a valid one  nothing                                Suspend, Fault/44
 //	a clock is wrong, or is set    nothing                                   nothing                                ClocksAreOff, Fault/41-45
-//	one is set ahead, Redis away   as if the token had ended by that clock   nothing                                ClockIsSetAheadWithoutRedis
-//	a sealing key is wrong         ErrSealKey                                nothing                                WrongSealKey
-//	somebody writes our keys       nothing, or a denial                      a tenth of the quota                   DamagedRecord, Fault/63-71
-//	lives become shorter           nothing; the newer token wins             nothing                                TokensBeginToLiveShorter
-//	the endpoint repeats a token   nothing; Reject says so                   some requests, the shorter it lives    SameTokenAgain
+//	one is set ahead, Redis down   as if the token had expired by that clock nothing                                ClockIsSetAheadWithoutRedis
+//	an encryption key is wrong     ErrEncryptionKey                          nothing                                WrongSealKey
+//	others write our keys          nothing, or a denial                      a tenth of the quota                   DamagedRecord, Fault/63-71
+//	lifetimes become shorter       nothing; the newer token wins             nothing                                TokensBeginToLiveShorter
+//	the endpoint repeats a token   nothing; Invalidate reports it            some requests, the shorter it lives    SameTokenAgain
 //
-// The last column names tests: go test ./... -run 'Fault/13'. Package model, which
-// is nothing but tests, goes through every state of the protocol.
+// The last column names tests: go test ./... -run 'Fault/13'.
 //
 // Errors of this package are [*Error]; what it wraps says why. If it is the quota or
-// the token endpoint, it says when the next attempt is; if it is Redis, the next
-// caller finds out whether it is back.
+// the token endpoint, it names the time of the next attempt; if it is Redis, the next
+// caller finds out whether it can be used again.
 package tokencache

@@ -21,10 +21,10 @@ var (
 	// ErrRedis is what every [*RedisError] is.
 	ErrRedis = errors.New("redis")
 
-	// ErrEncryptionKey means that the fleet's token is sealed with a key that this
+	// ErrEncryptionKey means that the fleet's token is encrypted with a key that this
 	// replica does not have. No token request is made for it: that would be a
 	// request for each replica with a wrong key.
-	ErrEncryptionKey = errors.New("the fleet's token is sealed with a key that this replica does not have: give all replicas the same Options.EncryptionKeys")
+	ErrEncryptionKey = errors.New("the fleet's token is encrypted with a key that this replica does not have: give all replicas the same Options.EncryptionKeys")
 
 	// ErrClosed means that the Cache was closed.
 	ErrClosed = errors.New("the cache is closed")
@@ -109,7 +109,7 @@ func (e *RequestError) Error() string {
 	if e.err != nil {
 		fmt.Fprintf(&b, ": %v", e.err)
 	}
-	if advice := e.Class.advice(); advice != "" {
+	if advice := e.Class.Advice(); advice != "" {
 		fmt.Fprintf(&b, "; %s", advice)
 	}
 	if !e.RetryAt.IsZero() {
@@ -134,24 +134,6 @@ func (e *RequestError) Unwrap() []error {
 	return errs
 }
 
-func (c Class) advice() string {
-	switch c {
-	case ClassCredentials:
-		return "check Credentials.ClientID and Credentials.ClientSecret"
-	case ClassAudience:
-		return "check Credentials.Audience: it must be spelt as the provider has it, to the last slash"
-	case ClassGrant:
-		return "ask the provider to grant this client the audience"
-	case ClassClient:
-		return "ask the provider to allow this client the client_credentials grant"
-	case ClassRequest:
-		return "check Credentials.Audience, Organization, Scopes and Params"
-	case ClassEndpoint:
-		return "check Credentials.TokenURL"
-	}
-	return ""
-}
-
 // newRequestError makes the error of a failed answer.
 func newRequestError(a endpoint.Answer, v endpoint.Verdict, retryAt time.Time) *RequestError {
 	return &RequestError{Class: Class(v.Class), Status: a.Status, Code: v.Code, RetryAt: retryAt, detail: v.Detail, header: shownHeader(a.Header), err: a.Err}
@@ -172,10 +154,10 @@ func shownHeader(h http.Header) http.Header {
 	return shown
 }
 
-// clock is how moments are shown to people.
+// clock formats a time for people.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
-// retryAt returns the moment that an error names for the next attempt.
+// retryAt returns the time that an error names for the next attempt.
 func retryAt(err error) (time.Time, bool) {
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		return denied.RetryAt, true

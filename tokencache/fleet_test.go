@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/e2e/canary"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
 )
 
 // silent is for go-redis, which writes what goes wrong to standard error.
@@ -50,6 +51,7 @@ type fleet struct {
 	password string // that of Redis
 	replicas []*testReplica
 	log      log           // what was logged, unless the story reads that itself
+	traced   atomic.Int64  // events of refreshes that were held to the table
 	judged   bool          // by a trial, which has searched what it printed
 	delay    time.Duration // of each command to Redis
 	wants    int           // how many tokens each replica of a trial wants; 0: one
@@ -172,10 +174,28 @@ func (f *fleet) boot(name string) *testReplica {
 	if r.cache, err = New(r.rdb, &opts); err != nil {
 		f.t.Fatal(err)
 	}
+	r.cache.trace = f.checkTrace(r)
 	if r.source, err = r.cache.Source(f.credentials()); err != nil {
 		f.t.Fatal(err)
 	}
 	return r
+}
+
+// checkTrace returns a function that holds the refresh of r to the table of package trace.
+func (f *fleet) checkTrace(r *testReplica) func(*client, string, []int) {
+	var mu sync.Mutex
+	checkers := make(map[*client]*trace.Checker)
+	return func(c *client, event string, ids []int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if checkers[c] == nil {
+			checkers[c] = &trace.Checker{}
+		}
+		f.traced.Add(1)
+		if err := checkers[c].Step(event, ids...); err != nil {
+			f.t.Errorf("%s: %v", r.name, err)
+		}
+	}
 }
 
 // close ends a replica, unless somebody else does: a story may end one that is just

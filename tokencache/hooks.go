@@ -5,21 +5,22 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
-// A Hooks is told what a Cache does. Every function may be nil. They are called
-// in the background, perhaps several at once, and must return soon; one that
-// panics is forgiven. None of them gets a token or a secret.
+// Hooks are functions that a Cache calls when something changes. Each may be nil. They
+// are called in the background, several at once, and must return soon. A panic in one
+// is recovered and logged. None of them gets a token or a secret.
 type Hooks struct {
-	// Requested: a token request was answered, or was not.
+	// Requested is called after each token request, answered or not.
 	Requested func(RequestedInfo)
 
-	// Adopted: a token came into this replica's memory, from the fleet or from
-	// the token endpoint.
+	// Adopted is called when a token comes into this replica's memory, from the fleet
+	// or from the token endpoint.
 	Adopted func(AdoptedInfo)
 
-	// Denied: a token request was not sent, as it would have been in vain or is
-	// not worth the quota.
+	// Denied is called when a token request is not sent, because it would be refused
+	// or is not worth the quota.
 	Denied func(DeniedInfo)
 
 	// Redis is called when Redis becomes unreachable or unusable for a client, and
@@ -27,25 +28,38 @@ type Hooks struct {
 	Redis func(RedisInfo)
 }
 
-// RequestedInfo tells of a token request.
+// A Reason says why a token request is made.
+type Reason string
+
+// The reasons for token requests.
+const (
+	ReasonCold        = Reason(replica.Cold)        // the fleet has no valid token
+	ReasonExpiring    = Reason(replica.Expiring)    // the token is about to expire
+	ReasonEarly       = Reason(replica.Early)       // the token is in its renewal window
+	ReasonInvalidated = Reason(replica.Invalidated) // an API refused the token
+	ReasonRotated     = Reason(replica.Rotated)     // an operator replaces the token
+	ReasonDamaged     = Reason(replica.Damaged)     // the record in Redis cannot be read
+)
+
+// RequestedInfo describes a token request.
 type RequestedInfo struct {
 	Client, Audience string
-	Reason           string // "cold", "expiring", "early", "rejected", "rotated" or "damaged"
+	Reason           Reason
 	Priority         quota.Priority
-	RedisDown        bool // past Redis, which is away
+	RedisDown        bool // it was sent although Redis is down, within the RedisDownBudget
 	Took             time.Duration
 	Status           int           // zero if there was no answer
-	Limits           quota.Limits  // what the answer said of the client's quota
+	Limits           quota.Limits  // of the client, by the header of the answer
 	Err              error         // nil if it brought a token
 	Lifetime         time.Duration // of the token
 }
 
-// AdoptedInfo tells of a token that came into memory.
+// AdoptedInfo describes a token that came into memory.
 type AdoptedInfo struct {
 	Client, Audience string
 	Requested        bool // by this replica; else it was the fleet's
 	By               string
-	Issued           time.Time     // by the clock of Redis; the zero Time if Redis was away
+	Issued           time.Time     // by the clock of Redis; the zero Time if Redis was down
 	Remaining        time.Duration // until it expires
 }
 
@@ -61,7 +75,7 @@ type RedisInfo struct {
 	Failures int
 }
 
-// DeniedInfo tells of a token request that was not sent.
+// DeniedInfo describes a token request that was not sent.
 type DeniedInfo struct {
 	Client, Audience string
 	Err              *quota.DeniedError

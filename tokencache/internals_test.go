@@ -17,12 +17,12 @@ var usual = replica.Terms{RequestTimeout: DefaultRequestTimeout, Lease: 2 * Defa
 
 // fetchNow lets a source fetch, as it may at any time.
 func (s *Source) fetchNow() {
-	s.client.apply("", func(now replica.Instant, state *replica.State) { state.Tokens[s.id].FetchAt = max(now.Mono, 1) })
+	s.client.apply(func(now replica.Instant, state *replica.State) { state.Tokens[s.id].FetchAt = max(now.Mono, 1) })
 }
 
 // putOff puts off the renewal of a source.
 func (s *Source) putOff(d time.Duration) {
-	s.client.apply("", func(now replica.Instant, state *replica.State) {
+	s.client.apply(func(now replica.Instant, state *replica.State) {
 		state.Tokens[s.id].Hold = replica.Hold{Until: now.Mono + d}
 	})
 }
@@ -37,7 +37,7 @@ func (s *Source) valid() *held {
 
 // give makes a token of ten hours the one that a source holds.
 func (s *Source) give(accessToken string) {
-	s.client.apply("", func(now replica.Instant, state *replica.State) {
+	s.client.apply(func(now replica.Instant, state *replica.State) {
 		req, _ := state.Request(now, s.id, replica.Readable)
 		r := replica.Record{Token: digest(accessToken), Lifetime: 10 * time.Hour, Payload: &payload{accessToken: accessToken, tokenType: "Bearer"}}
 		state.Issued(now, req, replica.Issue{Record: r, Sent: now, Now: 1, Admitted: now}, 0)
@@ -66,5 +66,11 @@ func newTestSource(t testing.TB, rdb redis.UniversalClient) *Source {
 
 // learn gives a client blocks that another replica has met.
 func (c *client) learn(blocked []quota.Blocked) {
-	c.apply("", func(now replica.Instant, state *replica.State) { state.Reported(now, blocked) })
+	c.apply(func(now replica.Instant, state *replica.State) { state.Reported(now, blocked) })
+}
+
+// listensAlready keeps r from opening a subscription, as if it had one that is silent.
+func (r *testReplica) listensAlready() {
+	c := r.source.client
+	c.apply(func(replica.Instant, *replica.State) { c.listening = true })
 }

@@ -52,8 +52,33 @@ func (h commandHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error { return h(ctx, cmd, next) }
 }
 
+// ProcessPipelineHook stands before each command of a pipeline. Those that it lets pass
+// are sent together.
 func (h commandHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		return h.pipeline(ctx, cmds, nil, next)
+	}
+}
+
+func (h commandHook) pipeline(ctx context.Context, cmds, passed []redis.Cmder, next redis.ProcessPipelineHook) error {
+	if len(cmds) == 0 {
+		if len(passed) == 0 {
+			return nil
+		}
+		return next(ctx, passed)
+	}
+	let := false
+	err := h(ctx, cmds[0], func(ctx context.Context, cmd redis.Cmder) error {
+		let = true
+		if err := h.pipeline(ctx, cmds[1:], append(passed, cmd), next); err != nil && cmd.Err() == nil {
+			return err
+		}
+		return cmd.Err()
+	})
+	if !let {
+		_ = h.pipeline(ctx, cmds[1:], passed, next)
+	}
+	return err
 }
 
 // A dialHook stands before each connection.

@@ -50,6 +50,7 @@ type member struct {
 	leave    context.CancelFunc
 	left     chan struct{}
 	sources  []*Source
+	served   map[*Source]time.Time      // when a caller last got a token
 	records  map[*Source]replica.Record // of the best token it ever served
 	clockSet time.Time                  // when it was
 	offset   time.Duration              // how far its wall clock is off
@@ -119,7 +120,7 @@ func (tr *trial) add() *member {
 	tr.named++
 	name := fmt.Sprintf("r%d", tr.named)
 	tr.mu.Unlock()
-	m := &member{testReplica: tr.boot(name), leave: func() {}, left: make(chan struct{}), records: make(map[*Source]replica.Record)}
+	m := &member{testReplica: tr.boot(name), leave: func() {}, left: make(chan struct{}), records: make(map[*Source]replica.Record), served: make(map[*Source]time.Time)}
 	m.sources = []*Source{m.source}
 	for i := 1; i < tr.wants; i++ {
 		m.sources = append(m.sources, tr.another(m.testReplica, func(cred *Credentials) { cred.Audience = fmt.Sprint("api", i) }))
@@ -180,7 +181,8 @@ func (tr *trial) dead() time.Duration { return dead - usual.Lease + tr.terms.Lea
 func (tr *trial) call(ctx context.Context, m *member, s *Source) {
 	before := s.held.Load()
 	m.mu.Lock()
-	steady := m.clockSet.IsZero() || before != nil && before.since.After(m.clockSet) || tr.isOver(tr.dead()) // for it can measure now
+	steady := m.clockSet.IsZero() || before != nil && before.since.After(m.clockSet) || // for it has measured since, or could
+		m.served[s].After(m.clockSet) && tr.isOver(tr.dead())
 	sure := before != nil && steady && time.Until(before.since.Add(before.Remaining)) > replica.Leeway(before.Record.Lifetime)
 	m.mu.Unlock()
 	asking, cancel := context.WithTimeout(ctx, patience)
@@ -209,6 +211,7 @@ func (tr *trial) call(ctx context.Context, m *member, s *Source) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.served[s] = time.Now()
 	h := s.held.Load()
 	if h != nil && h.Record.Expires > 0 {
 		if best := m.records[s]; best.Expires > 0 && h.Record.Compare(best) < 0 {
@@ -278,6 +281,11 @@ func (tr *trial) late(start time.Time, s *Source) time.Duration {
 			}
 		}
 	}
+	if ttl := tr.ttl(); tr.terms.Window(ttl) < 2*tr.terms.Lease {
+		// A lease that no replica gives back is met only when a token is due, and then
+		// lasts longer than the window: so one token may expire before the next.
+		well = well.Add(ttl + tr.terms.Lease)
+	}
 	if tr.tight { // by the end of the day there is a new quota
 		day := well.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 2*time.Minute)
 		well = day
@@ -298,9 +306,13 @@ func (tr *trial) stocked() bool {
 // recovers checks that all is well again, a while after what happened is over:
 // when the last refusal is.
 func (tr *trial) recovers() {
-	for _, r := range tr.tenant.Requests() {
-		if d, ok := refusedFor(r); ok {
-			time.Sleep(time.Until(r.Arrived.Add(d + time.Minute)))
+	for seen := -1; seen < len(tr.tenant.Requests()); { // a request meanwhile may be refused as well
+		requests := tr.tenant.Requests()
+		seen = len(requests)
+		for _, r := range requests {
+			if d, ok := refusedFor(r); ok {
+				time.Sleep(time.Until(r.Arrived.Add(d + time.Minute)))
+			}
 		}
 	}
 	var wg sync.WaitGroup
@@ -398,7 +410,7 @@ func (f *fleet) eachLeak(printed string, found func(leak string)) {
 }
 
 // secrets returns all that must not be seen: the client secret, the password of
-// Redis, the sealing keys, and every token that was issued.
+// Redis, the encryption keys, and every token that was issued.
 func (f *fleet) secrets() []canary.Secret { return f.secretsAnd(f.tenant.Tokens()) }
 
 func (f *fleet) secretsAnd(tokens []string) []canary.Secret {
@@ -407,7 +419,7 @@ func (f *fleet) secretsAnd(tokens []string) []canary.Secret {
 		secrets = append(secrets, canary.Of("client secret", f.secret))
 	}
 	for _, key := range f.opts.EncryptionKeys {
-		secrets = append(secrets, canary.Of("sealing key", string(key)))
+		secrets = append(secrets, canary.Of("encryption key", string(key)))
 	}
 	for i, token := range tokens {
 		secrets = append(secrets, canary.Of(fmt.Sprintf("token %d", i+1), token))

@@ -10,14 +10,16 @@ import (
 
 // leaseHeld notes that another replica holds the lease.
 func (c *client) leaseHeld(batch []*Source, remaining time.Duration) {
-	c.apply("LeaseHeld", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		state.LeaseHeld(now, idsOf(batch), remaining, random())
 	})
+	c.traced(batch, "LeaseHeld")
 }
 
 // heldBack reports whether a block holds back a source.
 func (c *client) heldBack(s *Source) (held bool) {
-	c.apply("HeldBack", func(now replica.Instant, state *replica.State) { held = state.HeldBack(now, s.id) })
+	c.apply(func(now replica.Instant, state *replica.State) { held = state.HeldBack(now, s.id) })
+	c.traced([]*Source{s}, "HeldBack", held)
 	return held
 }
 
@@ -33,5 +35,6 @@ func (c *client) publishReleased(ctx context.Context) {
 func (s *Source) commitFailed(err error) {
 	c := s.client
 	c.log(slog.LevelWarn, "the new token could not be stored in Redis yet", slog.Any("error", err))
-	c.apply("CommitFailed", func(now replica.Instant, state *replica.State) { state.CommitFailed(now, s.id, random()) })
+	c.apply(func(now replica.Instant, state *replica.State) { state.CommitFailed(now, s.id, random()) })
+	c.traced([]*Source{s}, "CommitFailed")
 }

@@ -134,6 +134,7 @@ func TestReplyOfObtainIsLost(t *testing.T) {
 			story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
 				var once, told atomic.Bool
 				for _, r := range f.start(3) {
+					r.listensAlready() // so that no reply to a subscription is lost instead
 					r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 						if n, ok := r.leaseScript(cmd); ok && n == 3 && cmd.Name() == "eval" && !once.Swap(true) {
 							r.net.set(func() { r.net.lose = lose })

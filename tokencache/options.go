@@ -41,8 +41,8 @@ type Options struct {
 	RenewBefore time.Duration
 
 	// RequestTimeout bounds a token request. Zero means DefaultRequestTimeout.
-	// The lease lasts twice as long, so that is how long a renewer that dies
-	// holds up the others; a token that is still valid is served meanwhile.
+	// The lease lasts twice as long, so that is how long a lease holder that
+	// dies holds up the others; a token that is still valid is served meanwhile.
 	RequestTimeout time.Duration
 
 	// RedisTimeout bounds each call to Redis. Zero means DefaultRedisTimeout. A
@@ -50,19 +50,19 @@ type Options struct {
 	// that there is no time for it, none is sent.
 	RedisTimeout time.Duration
 
-	// MaxWait is how long a caller without a deadline waits for a moment that
-	// is known to come, such as the end of a block. A caller with a deadline
-	// waits until then. Beyond it the caller gets an error at once, which names
-	// the moment. Zero means DefaultMaxWait.
+	// MaxWait is how long a caller without a deadline waits for the end of a block
+	// or an outage. A caller with a deadline waits until its deadline. If the end is
+	// later, the caller gets an error at once that names the time. Zero means
+	// DefaultMaxWait.
 	MaxWait time.Duration
 
-	// EncryptionKeys are the keys that the tokens in Redis are sealed with, 32 random
-	// bytes each. The first seals, all of them open, so that keys can be
+	// EncryptionKeys are the keys that the tokens in Redis are encrypted with, 32
+	// random bytes each. The first encrypts, all of them decrypt, so that keys can be
 	// rotated: add the new one at the end everywhere, then move it to the front
 	// everywhere, then remove the old one, but not before the tokens that it has
-	// sealed have expired. None means a key derived from the client secret; then
-	// a new secret comes with a new record, and whoever may ask for a token may
-	// read the one that is there. A secret that can be guessed can be guessed
+	// encrypted have expired. None means a key derived from the client secret; then
+	// a new secret comes with a new record, and whoever has the secret may read the
+	// record. A secret that can be guessed can be guessed
 	// from a copy of Redis: give keys if yours may be.
 	EncryptionKeys [][]byte
 
@@ -84,30 +84,30 @@ type Options struct {
 	// request a week if the quota is spent; see quota.Options.
 	EnforcedQuota bool
 
-	// RedisDownBudget lets a replica without a valid token ask the token endpoint itself
-	// while Redis is away. Nil means that it does not: then Token fails at once.
-	// It risks that every replica of the fleet asks, each within its budget.
+	// RedisDownBudget lets a replica without a valid token send token requests while
+	// Redis is down. Nil means that it does not: then Token fails at once. It risks
+	// that every replica of the fleet sends some, each within its budget.
 	RedisDownBudget *RedisDownBudget
 
-	// Subscribe keeps one connection per client open for news, so that a renewal
-	// or rotation by another replica arrives at once, also while nobody waits.
-	// It costs Redis a connection per replica, and no command but the look that
-	// follows the news, which there would be anyway. Zero means that a replica
-	// looks when renewal is due or the API refuses the token, and listens only
+	// Subscribe keeps one connection per client open for notifications, so that a
+	// renewal or rotation by another replica arrives at once, also while no caller
+	// waits. It costs Redis a connection per replica, and no command but the fetch
+	// that follows a notification and would be due anyway. False means that a replica
+	// fetches when renewal is due or the API refuses the token, and subscribes only
 	// while a caller waits.
 	Subscribe bool
 
-	// Logger is told when something changes, and never of a token or a secret.
-	// Nil means silence.
+	// Logger logs what changes, and never a token or a secret. Nil means that nothing
+	// is logged.
 	Logger *slog.Logger
 
-	// Hooks is told what happens. Nil means nobody is.
+	// Hooks are called when something changes. Nil means none.
 	Hooks *Hooks
 }
 
-// String returns what tells two caches apart, without the sealing keys.
+// String returns what tells two caches apart, without the encryption keys.
 func (o Options) String() string {
-	return fmt.Sprintf("options of replica %q with prefix %q and %d sealing keys", o.Replica, cmp.Or(o.Prefix, DefaultPrefix), len(o.EncryptionKeys))
+	return fmt.Sprintf("options of replica %q with prefix %q and %d encryption keys", o.Replica, cmp.Or(o.Prefix, DefaultPrefix), len(o.EncryptionKeys))
 }
 
 // Format prints String, whatever the verb.
@@ -122,7 +122,7 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 // MarshalText returns String. It is what encoding/json and others write.
 func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// RedisDownBudget is the budget for token requests past Redis.
+// RedisDownBudget is the budget for token requests while Redis is down.
 type RedisDownBudget struct {
 	// Requests is how many of them one replica may send in an hour for each OAuth
 	// client. Zero means one.

@@ -28,8 +28,8 @@ const (
 	RedisConfiguration RedisKind = "configuration"
 )
 
-// A RedisError means that Redis did not say. It never means that somebody else
-// holds the lease, nor that there is no token.
+// A RedisError means that Redis could not be asked, or refused. It never means that
+// another replica holds the lease, nor that there is no token.
 type RedisError struct {
 	Kind RedisKind
 	Err  error
@@ -64,7 +64,7 @@ func redisError(err error) *RedisError {
 }
 
 // redisError wraps an error of this cache's Redis client. One that knows the way
-// in a Cluster is told MOVED too often only while a slot is moved, or a node has
+// in a Cluster gets MOVED too often only while a slot is moved, or a node has
 // taken over: that passes.
 func (c *Cache) redisError(err error) *RedisError {
 	e := redisError(err)
@@ -167,7 +167,7 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		if alone.Swap(true) {
 			c.stuck.Add(-1)
 			if late, ok := any(value).(io.Closer); ok && err == nil {
-				_ = late.Close() // nobody waits for it any more
+				_ = late.Close() // the caller has left
 			}
 		}
 	}()
@@ -178,7 +178,7 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		select {
 		case r = <-results:
 		default:
-			if alone.Swap(true) { // it has come in this very moment
+			if alone.Swap(true) { // it came in at the same time
 				r = <-results
 				break
 			}

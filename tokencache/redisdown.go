@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"context"
+	"slices"
 
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
@@ -12,19 +13,26 @@ import (
 // is served on. Without one, callers get the error, unless Options.RedisDownBudget lets
 // this replica request one all the same.
 func (c *client) redisFailed(ctx context.Context, batch []*Source, err error) {
-	if c.cache.ctx.Err() != nil {
+	if c.cache.ctx.Err() != nil { // it is closed, and says nothing of Redis
+		for i := range batch {
+			c.traced(batch[i:i+1], "RedisFailed", false)
+		}
 		return
 	}
 	var beyond []*Source
-	c.apply("RedisFailed", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		beyond = c.sourcesOf(state.RedisFailed(now, idsOf(batch), err, random()))
 	})
+	for i, s := range batch {
+		c.traced(batch[i:i+1], "RedisFailed", slices.Contains(beyond, s))
+	}
 	c.cache.lookAround(ctx) // the lease is not taken by call
 	for _, s := range beyond {
 		var may bool
-		c.apply("RequestBeyondRedis", func(now replica.Instant, state *replica.State) {
+		c.apply(func(now replica.Instant, state *replica.State) {
 			may = state.RequestBeyondRedis(now, s.id, err, random())
 		})
+		c.traced([]*Source{s}, "RequestBeyondRedis", may)
 		if may {
 			s.requestBeyondRedis(ctx)
 		}
@@ -37,14 +45,15 @@ func (s *Source) requestBeyondRedis(ctx context.Context) {
 	c := s.client
 	var req replica.Request
 	var needed bool
-	c.apply("Request", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		req, needed = state.Request(now, s.id, replica.Readable)
 	})
+	c.traced([]*Source{s}, "Request", needed)
 	if !needed {
 		return
 	}
 	done := s.ask(ctx, c.cache.terms.RequestTimeout, s.attempt(req), true)
-	c.queueReports(done.report)
+	c.queueReports([]*Source{s}, done.report)
 	if done.verdict.Class != "" {
 		s.refused(done, req)
 		return
@@ -54,5 +63,5 @@ func (s *Source) requestBeyondRedis(ctx context.Context) {
 
 // redisWorked notes that Redis did all that was asked of it.
 func (c *client) redisWorked() {
-	c.apply("RedisWorked", func(_ replica.Instant, state *replica.State) { state.RedisWorked() })
+	c.apply(func(_ replica.Instant, state *replica.State) { state.RedisWorked() })
 }

@@ -26,12 +26,15 @@ func (c *client) refresh() {
 // refreshOnce fetches what the fleet has. As a rule that is all: another replica has
 // renewed.
 func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
+	if len(batch) == 1 && c.isCold(batch[0]) && c.startCold(ctx, batch[0]) {
+		return
+	}
 	fetched, err := c.fetch(ctx, batch...)
 	if err != nil {
 		c.redisFailed(ctx, batch, err)
 		return
 	}
-	reported := c.flushReports(ctx)
+	reported := c.flushReports(ctx, batch)
 	wait, renew := c.merge(ctx, batch, fetched, replica.Context{Reported: reported})
 	switch {
 	case len(renew) > 0:
@@ -46,11 +49,11 @@ func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
 // fetch reads from Redis, in one round trip, all there is to know about some tokens.
 func (c *client) fetch(ctx context.Context, batch ...*Source) (snapshot, error) {
 	tokens, scopes := tokensOf(batch)
-	at := c.cache.now()
+	sent := c.sending()
 	read, err := call(ctx, c.cache, func(ctx context.Context) (store.Snapshot, error) {
 		return c.store.Fetch(ctx, tokens, scopes)
 	})
-	return snapshot{read, at}, err
+	return snapshot{read, sent}, err
 }
 
 // merge takes the better of what the fleet has and what this replica has, for each
@@ -61,14 +64,16 @@ func (c *client) merge(ctx context.Context, batch []*Source, read snapshot, in r
 	for i, s := range batch {
 		var step replica.Step
 		v := read.of(i)
-		c.apply("Fetched", func(now replica.Instant, state *replica.State) {
+		c.apply(func(now replica.Instant, state *replica.State) {
 			step = state.Fetched(now, s.id, v, in, random())
 		})
+		c.traced(batch[i:i+1], "Fetched", step)
 		if step == replica.WriteBack {
 			kept := c.writeBack(ctx, s, read.Tokens[i].Damaged)
-			c.apply("WroteBack", func(now replica.Instant, state *replica.State) {
+			c.apply(func(now replica.Instant, state *replica.State) {
 				step = state.WroteBack(now, s.id, kept, v, in, random())
 			})
+			c.traced(batch[i:i+1], "WroteBack", step)
 		}
 		switch step {
 		case replica.Wait:
@@ -89,8 +94,15 @@ func (c *client) writeBack(ctx context.Context, s *Source, damaged []byte) bool 
 // renew takes the lease and requests tokens, or waits for the replica that was faster.
 func (c *client) renew(ctx context.Context, batch []*Source) {
 	err := c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
+		c.traced(batch, "LeaseTaken")
+		defer c.traced(batch, "LeaseReleased")
 		return c.renewUnderLease(ctx, lease, batch)
 	})
+	c.renewed(ctx, batch, err)
+}
+
+// renewed ends a renewal, given what came of taking the lease.
+func (c *client) renewed(ctx context.Context, batch []*Source, err error) {
 	held, isHeld := errors.AsType[*lock.HeldError](err)
 	switch {
 	case isHeld:
@@ -100,6 +112,7 @@ func (c *client) renew(ctx context.Context, batch []*Source) {
 		c.redisFailed(ctx, batch, c.cache.redisError(err))
 	default:
 		c.publishReleased(ctx)
+		c.traced(batch, "Published")
 	}
 }
 
@@ -137,7 +150,7 @@ func (c *client) renewUnderLease(ctx context.Context, lease *lock.Lease, batch [
 				continue
 			}
 		}
-		c.requestToken(ctx, lease, s, views[s])
+		c.requestToken(ctx, lease, s, views[s], nil)
 	}
 	return nil
 }
@@ -147,35 +160,38 @@ func (c *client) renewUnderLease(ctx context.Context, lease *lock.Lease, batch [
 var errShort = redisError(errors.New("its replies took so long, or this process was stopped for so long, that the lease ended before the token request could be sent"))
 
 // requestToken sends one token request, if the ledger admits it, and gives the fleet
-// what came of it.
-func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source, v view) {
+// what came of it. early is an admission that was asked for with the lease; nil if none was.
+func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source, v view, early *admission) {
 	var req replica.Request
 	var needed bool
-	c.apply("Request", func(now replica.Instant, state *replica.State) { req, needed = state.Request(now, s.id, v.Problem) })
+	c.apply(func(now replica.Instant, state *replica.State) { req, needed = state.Request(now, s.id, v.Problem) })
+	c.traced([]*Source{s}, "Request", needed)
 	if !needed {
+		c.takeBack(ctx, s, early)
 		return
 	}
-	attempt := s.attempt(req)
-	admission, err := call(ctx, c.cache, func(ctx context.Context) (quota.Admission, error) { return c.ledger.Admit(ctx, attempt) })
-	admitted := c.cache.now()
+	attempt, admitted, at, err := c.admit(ctx, s, req, early)
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		c.redisWorked()
-		c.apply("Denied", func(now replica.Instant, state *replica.State) { state.Denied(now, s.id, denied) })
+		c.apply(func(now replica.Instant, state *replica.State) { state.Denied(now, s.id, denied) })
+		c.traced([]*Source{s}, "Denied")
 		return
 	}
 	if err != nil {
 		// It may have been counted, and is not sent. The ledger learns that later.
-		c.queueReports(replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
+		c.queueReports([]*Source{s}, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
 		c.redisFailed(ctx, []*Source{s}, err)
 		return
 	}
+
+	c.traced([]*Source{s}, "Admitted")
 
 	// The request must be over before the lease is. A process that was stopped finds
 	// out here, and does not spend a token on a request that has no time.
 	timeout := c.cache.terms.RequestTimeout
 	within := min(timeout, lease.Remaining()-timeout/4)
 	if within < timeout/2 || ctx.Err() != nil {
-		c.report(ctx, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
+		c.report(ctx, s, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
 		c.redisFailed(ctx, []*Source{s}, errShort)
 		return
 	}
@@ -185,21 +201,22 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 		defer c.throttle(ctx, done.sent)
 	}
 	if done.verdict.Class != "" {
-		c.report(ctx, done.report)
+		c.report(ctx, s, done.report)
 		s.refused(done, req)
 		return
 	}
 
 	// Callers here are served at once, and the fleet with the commit. The token is
-	// paid for, so it is committed even if this replica is told to stop.
-	r := s.issued(done, req, replica.Issue{Now: admission.Now, Admitted: admitted})
+	// paid for, so it is committed even if this replica is closed.
+	r := s.issued(done, req, replica.Issue{Now: admitted.Now, Admitted: at})
 	result, err := c.commit(context.WithoutCancel(ctx), s, r, v.damaged)
-	c.report(ctx, done.report)
+	c.report(ctx, s, done.report)
 	if err != nil {
 		s.commitFailed(err)
 		return
 	}
-	c.apply("Committed", func(now replica.Instant, state *replica.State) { state.Committed(now, s.id, r, result.Kept()) })
+	c.apply(func(now replica.Instant, state *replica.State) { state.Committed(now, s.id, r, result.Kept()) })
+	c.traced([]*Source{s}, "Committed")
 }
 
 // commit merges a record into what the fleet has, and notifies subscribers.
@@ -213,7 +230,7 @@ func (c *client) commit(ctx context.Context, s *Source, r replica.Record, damage
 // together retry together.
 func (c *client) throttle(ctx context.Context, sent replica.Instant) {
 	var wait time.Duration
-	c.apply("Throttle", func(now replica.Instant, state *replica.State) { wait = state.Throttle(now, sent) })
+	c.apply(func(now replica.Instant, state *replica.State) { wait = state.Throttle(now, sent) })
 	if wait == 0 {
 		return
 	}
@@ -224,7 +241,7 @@ func (c *client) throttle(ctx context.Context, sent replica.Instant) {
 }
 
 func (c *client) sortByPriority(batch []*Source) {
-	c.apply("Need", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		slices.SortStableFunc(batch, func(a, b *Source) int {
 			pa, _, _ := state.Tokens[a.id].Need(now)
 			pb, _, _ := state.Tokens[b.id].Need(now)

@@ -12,15 +12,16 @@ import (
 
 // report tells the ledger what became of an attempt, or queues that until Redis can be
 // used.
-func (c *client) report(ctx context.Context, r replica.Report) {
-	if !c.sendReport(context.WithoutCancel(ctx), r) {
-		c.queueReports(r)
+func (c *client) report(ctx context.Context, s *Source, r replica.Report) {
+	batch := []*Source{s}
+	if !c.sendReport(context.WithoutCancel(ctx), batch, r) {
+		c.queueReports(batch, r)
 	}
 }
 
-// sendReport tells the ledger what became of an attempt. Sent twice, it counts once, as
+// sendReport, in the refresh of a batch, tells the ledger what became of an attempt. Sent twice, it counts once, as
 // long as the ledger knows the attempt.
-func (c *client) sendReport(ctx context.Context, r replica.Report) bool {
+func (c *client) sendReport(ctx context.Context, batch []*Source, r replica.Report) bool {
 	blocked, err := call(ctx, c.cache, func(ctx context.Context) ([]quota.Blocked, error) {
 		if r.Unadmitted { // count it first; a denial comes too late to matter
 			if _, err := c.ledger.Admit(ctx, r.Attempt); err != nil && !errors.Is(err, quota.ErrDenied) {
@@ -36,21 +37,24 @@ func (c *client) sendReport(ctx context.Context, r replica.Report) bool {
 	if err != nil {
 		return false
 	}
-	c.apply("Reported", func(now replica.Instant, state *replica.State) { state.Reported(now, blocked) })
+	c.apply(func(now replica.Instant, state *replica.State) { state.Reported(now, blocked) })
+	c.traced(batch, "Reported")
 	return true
 }
 
-func (c *client) queueReports(reports ...replica.Report) {
-	c.apply("QueueReports", func(_ replica.Instant, state *replica.State) { state.QueueReports(reports...) })
+func (c *client) queueReports(batch []*Source, reports ...replica.Report) {
+	c.apply(func(_ replica.Instant, state *replica.State) { state.QueueReports(reports...) })
+	c.traced(batch, "QueueReports")
 }
 
 // flushReports sends what is queued, and returns whether anything was.
-func (c *client) flushReports(ctx context.Context) bool {
+func (c *client) flushReports(ctx context.Context, batch []*Source) bool {
 	var queued []replica.Report
-	c.apply("TakeReports", func(_ replica.Instant, state *replica.State) { queued = state.TakeReports() })
+	c.apply(func(_ replica.Instant, state *replica.State) { queued = state.TakeReports() })
+	c.traced(batch, "TakeReports")
 	for i, r := range queued {
-		if !c.sendReport(ctx, r) {
-			c.queueReports(queued[i:]...)
+		if !c.sendReport(ctx, batch, r) {
+			c.queueReports(batch, queued[i:]...)
 			break
 		}
 	}

@@ -14,7 +14,19 @@ import (
 // A snapshot is one read of Redis, and when it was sent.
 type snapshot struct {
 	store.Snapshot
-	at replica.Instant
+	sent
+}
+
+// sent is when a read was sent, and the subscription that was open then.
+type sent struct {
+	at    replica.Instant
+	heard int
+}
+
+// sending returns what is noted of a read that is about to be sent.
+func (c *client) sending() (s sent) {
+	c.apply(func(now replica.Instant, state *replica.State) { s = sent{now, state.Listening()} })
+	return s
 }
 
 // A view is what a snapshot tells about one token, and what a commit needs to replace
@@ -30,7 +42,7 @@ func (s snapshot) view(i int) view { return view{s.of(i), s.Tokens[i].Damaged} }
 func (s snapshot) of(i int) replica.Snapshot {
 	t := s.Tokens[i]
 	v := replica.Snapshot{
-		At: s.at, Now: s.Now, Lease: s.Lease, Blocked: s.Blocked, Denied: s.Denied, MinIssued: t.MinIssued,
+		At: s.at, Heard: s.heard, Now: s.Now, Lease: s.Lease, Blocked: s.Blocked, Denied: s.Denied, MinIssued: t.MinIssued,
 	}
 	if t.Record != nil {
 		r := replicaRecord(*t.Record)

@@ -46,7 +46,7 @@ func newSource(c *client, cred Credentials, token *store.Token) *Source {
 		s.scopes.Organization = quota.Organization(cred.Organization)
 		s.scopeList = append(s.scopeList, s.scopes.Organization)
 	}
-	c.apply("Add", func(_ replica.Instant, state *replica.State) {
+	c.apply(func(_ replica.Instant, state *replica.State) {
 		s.id = state.Add(token.ID, s.scopeList)
 		c.sources = append(c.sources, s)
 	})
@@ -57,11 +57,11 @@ func newSource(c *client, cred Credentials, token *store.Token) *Source {
 // all: no lock, no I/O, no allocation. The token is shared, so it must not be
 // changed.
 //
-// Otherwise Token waits, until ctx ends, for the token that the fleet has or is
-// asking for. Whether a caller waits or leaves makes no difference to the
-// request. If it is known that no token can be had in time, Token returns an
-// [*Error] at once, with the reason and the moment when it can. What is known is
-// believed for a minute; whoever calls after that waits for one look at Redis.
+// Otherwise Token waits, until ctx ends, for the token that the fleet has or has
+// requested. A caller that leaves does not end the request. If it is known that no
+// token can be had in time, Token returns an [*Error] at once, with the reason and
+// the time when one can. That is believed for a minute; the next call after that
+// waits for one fetch from Redis.
 func (s *Source) Token(ctx context.Context) (*oauth2.Token, error) {
 	if h := s.held.Load(); h != nil && h.fresh() {
 		return h.token, nil
@@ -112,10 +112,10 @@ func (s *Source) Client(ctx context.Context) *http.Client {
 	return client
 }
 
-// Invalidate says that the API refused tok, and waits until the fleet has another
+// Invalidate reports that the API refused tok, and waits until the fleet has another
 // one. If tok is not the token that s holds, it was replaced already, and Invalidate
-// returns at once. However many callers in however many replicas reject one
-// token, it is replaced once; and an API that refuses every token cannot burn
+// returns at once. However many callers in however many replicas invalidate
+// one token, it is replaced once; and an API that refuses every token cannot burn
 // the quota, as only a tenth of it may be spent in this way. Beyond that, Invalidate
 // returns an [*Error] with a [*quota.DeniedError], and s goes on serving tok.
 func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
@@ -132,10 +132,9 @@ func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 	return nil
 }
 
-// Rotate replaces the fleet's token, although it is valid: for an operator who
-// knows why. When it returns nil, the new token is the fleet's, and the old one
-// is adopted by nobody any more. A replica that holds the old one serves it
-// until it looks: at once with [Options.Subscribe], else when the API refuses it,
+// Rotate replaces the fleet's token although it is valid. It is for operators. When
+// it returns nil, the new token is the fleet's, and no replica adopts the old one any
+// more. A replica that holds the old one serves it until it fetches: at once with [Options.Subscribe], else when the API refuses it,
 // or at the beginning of its renewal window. The token endpoint does not revoke
 // the old token; nothing but its expiry ends it.
 func (s *Source) Rotate(ctx context.Context) error {
@@ -146,7 +145,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		return s.fail("rotate", err)
 	}
 	var old string
-	c.apply("Merge", func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		state.Merge(now, s.id, read.of(0), random())
 		old = state.Tokens[s.id].Held.Record.Token
 	})
@@ -160,7 +159,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		}
 		// It is the one to be replaced, or an older one that another replica has
 		// written back since.
-		c.apply("Rotate", func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
+		c.apply(func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
 		if err := s.replaced(ctx, h); err != nil {
 			return s.fail("rotate", err)
 		}

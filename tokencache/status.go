@@ -10,7 +10,7 @@ import (
 )
 
 // A Status is all there is to know about a source: what the fleet has, and what
-// this replica makes of it. It never holds the token. All moments are by this
+// this replica makes of it. It never holds the token. All times are by this
 // host's clock.
 type Status struct {
 	Client   string `json:"client"` // the end of its id
@@ -26,7 +26,7 @@ type Status struct {
 	// Local is the token in this replica's memory, nil if it has none.
 	Local *TokenStatus `json:"local"`
 
-	// Lease is who is renewing, nil if nobody is.
+	// Lease is the lease holder, nil if there is none.
 	Lease *LeaseStatus `json:"lease"`
 
 	Quota   quota.State   `json:"quota"`
@@ -54,7 +54,7 @@ type LeaseStatus struct {
 const journalShown = 20
 
 // Status asks Redis for all there is to know. It makes no token request and
-// changes nothing. If Redis is away, the error is a [*RedisError], and the
+// changes nothing. If Redis is down, the error is a [*RedisError], and the
 // Status has what this replica knows by itself.
 func (s *Source) Status(ctx context.Context) (Status, error) {
 	c := s.client

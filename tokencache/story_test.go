@@ -288,33 +288,53 @@ func TestLostWakeUp(t *testing.T) {
 	})
 }
 
-// A replica sees neither a token nor a lease. Before it gets the lease, another
-// one has had it, and a token. So it has to look again.
-func TestLookUnderTheLease(t *testing.T) {
+// A replica sees neither a token nor a lease. Before it takes the lease, another one has
+// had it, and a token. So it fetches again under the lease, when it is cold and when it
+// renews.
+func TestFetchUnderTheLease(t *testing.T) {
 	t.Parallel()
-	story(t, nil, Options{}, func(f *fleet) {
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		replicas := f.start(2)
 		first, second := replicas[0], replicas[1]
-		c := second.source.client
-		c.apply("", func(replica.Instant, *replica.State) { c.listening = true }) // so that it gets no notification
-		var seen atomic.Int32
+		second.listensAlready() // so that it gets no notification
+		var before atomic.Value // what second sends last before it takes the lease
+		var renew func()
+		before.Store("exists")
 		second.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 			err := next(ctx, cmd)
-			if strings.HasPrefix(fmt.Sprint(cmd.Args()[1:]...), "-- read:") {
-				if seen.Add(1) == 1 { // the last time before it tries for the lease
-					f.token(first)
-					for f.m.Exists(first.source.client.names.Lock) {
-						time.Sleep(time.Millisecond)
-					}
+			if is := fmt.Sprint(cmd.Args()...); strings.Contains(is, before.Load().(string)) {
+				before.Store("nothing any more")
+				renew()
+				for f.m.Exists(first.source.client.names.Lock) {
+					time.Sleep(time.Millisecond)
 				}
 			}
 			return err
 		}))
+		renew = func() { f.token(first) }
 		f.token(second)
-		if n := seen.Load(); n != 2 {
-			f.t.Errorf("the second replica asked %d times what is there, want twice", n)
-		}
+		synctest.Wait()
 		f.want(1)
+
+		for _, r := range replicas {
+			f.token(r)
+			r.source.putOff(10 * time.Hour)
+		}
+		time.Sleep(9*time.Hour + 30*time.Minute)
+		old := f.token(first)
+		before.Store("-- read:")
+		renew = func() {
+			first.source.putOff(0)
+			for f.token(first) == old {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		second.source.putOff(0)
+		time.Sleep(time.Second)
+		if before.Load() != "nothing any more" || f.token(second) == old {
+			f.t.Error("the second replica did not renew after the first")
+		}
+		f.want(2)
 	})
 }
 

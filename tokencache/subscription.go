@@ -34,14 +34,14 @@ func (c *client) subscribeIfWanted(now replica.Instant) {
 // after a pause that grows while it breaks at once.
 func (c *client) listen(unwanted <-chan struct{}) {
 	ctx := c.cache.ctx
-	defer c.apply("StopListening", func(replica.Instant, *replica.State) { c.listening, c.unwanted = false, nil })
+	defer c.apply(func(replica.Instant, *replica.State) { c.listening, c.unwanted = false, nil })
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
 		if sub, err := c.subscribe(ctx); err == nil {
-			c.apply("Subscribed", func(now replica.Instant, state *replica.State) { state.Subscribed(now, again, random()) })
+			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
 			broken := c.handleAll(sub, unwanted)
 			sub.close()
-			c.apply("Unsubscribed", func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
+			c.apply(func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
 			again = true
 		}
 		if time.Since(began) > time.Minute {
@@ -82,12 +82,12 @@ func (c *client) handle(message []byte, opened replica.Instant) {
 		return
 	}
 	if n.Released() {
-		c.apply("Released", func(now replica.Instant, state *replica.State) { state.Released(now) })
+		c.apply(func(now replica.Instant, state *replica.State) { state.Released(now) })
 		return
 	}
 	for _, s := range c.named(n.TokenID) {
 		if r, ok := n.Record(s.token); ok {
-			c.apply("Heard", func(now replica.Instant, state *replica.State) {
+			c.apply(func(now replica.Instant, state *replica.State) {
 				state.Heard(now, s.id, replicaRecord(r), n.Now, opened, random())
 			})
 		}
@@ -97,7 +97,7 @@ func (c *client) handle(message []byte, opened replica.Instant) {
 // named returns the sources of the token with an id: there may be several ways to
 // request one token.
 func (c *client) named(id string) (batch []*Source) {
-	c.apply("Named", func(replica.Instant, *replica.State) {
+	c.apply(func(replica.Instant, *replica.State) {
 		for _, s := range c.sources {
 			if s.token.ID == id {
 				batch = append(batch, s)

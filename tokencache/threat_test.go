@@ -285,7 +285,7 @@ func refusedBodies(t *testing.T) {
 	}
 }
 
-// secretsInABadWeek lets many things go wrong for a fleet that has sealing keys of
+// secretsInABadWeek lets many things go wrong for a fleet that has encryption keys of
 // its own, and an endpoint that sends back what it got. P6 is what it is held
 // against.
 func secretsInABadWeek(t *testing.T) {
@@ -630,7 +630,7 @@ func hostileSecrets(t *testing.T) {
 
 // A client secret is needed for each token request, so it stays in memory, as a
 // string, which nobody can wipe; a core dump shows it, and so it does the token.
-// What is not needed any more is not kept: the sealing keys as they were given.
+// What is not needed any more is not kept: the encryption keys as they were given.
 func secretsInMemory(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{})
 	defer rdb.Close()
@@ -641,7 +641,7 @@ func secretsInMemory(t *testing.T) {
 	}
 	defer cache.Close()
 	if cache.opts.EncryptionKeys != nil {
-		t.Error("the cache keeps its sealing keys")
+		t.Error("the cache keeps its encryption keys")
 	}
 	token := store.NewToken(store.NamesFor("p", "u", "c"), "id", cache.ring)
 	sealed, err := token.Seal(storeRecord(testRecord(1, 2)))

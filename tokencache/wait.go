@@ -24,7 +24,7 @@ func (s *Source) serve() *held {
 		h.checked.Store(int64(now.Mono - h.Since.Mono))
 	}
 	if !h.used.Swap(true) || drifted && !h.noticed.Swap(true) {
-		s.client.apply("Touch", func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
+		s.client.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
 	}
 	if !h.Valid(now) {
 		return nil
@@ -42,7 +42,7 @@ func (s *Source) obtain(ctx context.Context) (*held, error) {
 		return nil, err
 	}
 	if !h.used.Swap(true) {
-		s.client.apply("Touch", func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
+		s.client.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
 	}
 	return h, nil
 }
@@ -55,14 +55,14 @@ func (s *Source) wait(ctx context.Context, want replica.Want) (h *held, err erro
 		limit = c.cache.now().Mono + time.Until(deadline)
 	}
 	gaveUp := false
-	c.apply("Wait", func(_ replica.Instant, state *replica.State) { state.Wait(s.id) })
+	c.apply(func(_ replica.Instant, state *replica.State) { state.Wait(s.id) })
 	defer func() {
-		c.apply("Leave", func(now replica.Instant, state *replica.State) { state.Leave(now, s.id, gaveUp) })
+		c.apply(func(now replica.Instant, state *replica.State) { state.Leave(now, s.id, gaveUp) })
 	}()
 	for {
 		var answer replica.Answer
 		var change chan struct{}
-		c.apply("Answer", func(now replica.Instant, state *replica.State) {
+		c.apply(func(now replica.Instant, state *replica.State) {
 			answer, change, h = state.Answer(now, s.id, want, limit), s.change, s.held.Load()
 		})
 		if answer.Done {
@@ -75,7 +75,7 @@ func (s *Source) wait(ctx context.Context, want replica.Want) (h *held, err erro
 		case <-ctx.Done():
 			gaveUp = true
 			err := fmt.Errorf("waiting for the fleet's token: %w", context.Cause(ctx))
-			c.apply("Answer", func(now replica.Instant, state *replica.State) {
+			c.apply(func(now replica.Instant, state *replica.State) {
 				answer, h = state.GiveUp(now, s.id, want, limit, err), s.held.Load()
 			})
 			return h, answer.Err
@@ -90,7 +90,7 @@ func (s *Source) invalidate(accessToken string) *held {
 	if h == nil || h.token.AccessToken != accessToken {
 		return nil
 	}
-	s.client.apply("Invalidate", func(now replica.Instant, state *replica.State) {
+	s.client.apply(func(now replica.Instant, state *replica.State) {
 		state.Invalidate(now, s.id, h.Record.Token, replica.Invalidated)
 	})
 	return h

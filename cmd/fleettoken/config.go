@@ -36,7 +36,7 @@ func (a *app) config() (*config, error) {
 			Encoding: tokencache.Encoding(s.Encoding),
 		},
 		options: tokencache.Options{
-			Prefix: s.Prefix, Replica: s.Replica, EncryptionKeys: a.sealKeys(s, &problems),
+			Prefix: s.Prefix, Replica: s.Replica, EncryptionKeys: a.encryptionKeys(s, &problems),
 			RenewBefore: max(s.RenewBefore, 0), RequestTimeout: max(s.RequestTimeout, 0), RedisTimeout: max(s.RedisTimeout, 0),
 			EnforcedQuota: s.EnforcedQuota,
 		},

@@ -38,7 +38,7 @@ func TestConfig(t *testing.T) {
 	a, stderr := newTestApp(map[string]string{
 		"FLEETTOKEN_AUDIENCE": "https://api.example", "FLEETTOKEN_ORGANIZATION": "org", "FLEETTOKEN_SCOPES": " a  b ",
 		"FLEETTOKEN_PARAMS": "resource=x%2Fy&resource=z", "FLEETTOKEN_ENCODING": "basic",
-		"FLEETTOKEN_PREFIX": "mine", "FLEETTOKEN_REPLICA": "me", "FLEETTOKEN_SEAL_KEYS_FILE": keys,
+		"FLEETTOKEN_PREFIX": "mine", "FLEETTOKEN_REPLICA": "me", "FLEETTOKEN_ENCRYPTION_KEYS_FILE": keys,
 		"FLEETTOKEN_RENEW_BEFORE": "2h", "FLEETTOKEN_REQUEST_TIMEOUT": "5s", "FLEETTOKEN_REDIS_TIMEOUT": "250ms",
 		"FLEETTOKEN_ENFORCED_QUOTA": "true",
 		"UNRELATED":                 "x", "TOKEN_URL": "not ours",
@@ -87,7 +87,7 @@ func TestConfigErrors(t *testing.T) {
 		{"REDIS_URL", "", "FLEETTOKEN_REDIS_URL is not set"},
 		{"REDIS_URL", "redis://:hunter2@h:x", "FLEETTOKEN_REDIS_URL: the host is not one"},
 		{"REDIS_CA_FILE", "/nowhere", "FLEETTOKEN_REDIS_CA_FILE: open /nowhere"},
-		{"SEAL_KEYS_FILE", "/nowhere", "FLEETTOKEN_SEAL_KEYS_FILE: open /nowhere"},
+		{"ENCRYPTION_KEYS_FILE", "/nowhere", "FLEETTOKEN_ENCRYPTION_KEYS_FILE: open /nowhere"},
 		{"CA_FILE", "/nowhere", "FLEETTOKEN_CA_FILE: open /nowhere"},
 	}
 	for _, test := range tests {
@@ -107,12 +107,12 @@ func TestParseSealKey(t *testing.T) {
 	const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 	url := strings.NewReplacer("+", "-", "/", "_").Replace("//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA")
 	for _, line := range []string{key, strings.TrimRight(key, "="), url, "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"} {
-		if got, err := parseSealKey(line); err != nil || len(got) != sealKeySize {
+		if got, err := parseEncryptionKey(line); err != nil || len(got) != encryptionKeySize {
 			t.Errorf("%s: got %d bytes, %v", line, len(got), err)
 		}
 	}
 	for _, line := range []string{"x", "0001", key + key, "Ä"} {
-		if got, err := parseSealKey(line); err == nil {
+		if got, err := parseEncryptionKey(line); err == nil {
 			t.Errorf("%s: got %d bytes, want an error", line, len(got))
 		}
 	}

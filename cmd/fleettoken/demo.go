@@ -6,55 +6,60 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/demo"
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
 	"github.com/fleettoken/fleettoken/tokencache"
 )
 
-const demoHelp = `demo plays what happens to a fleet in days, in a quarter of a minute.
+const demoHelp = `demo shows in about fifteen seconds what happens to a fleet in days.
 
-It starts a token endpoint with an API, a Redis, and twenty replicas that call
-the API with the token they share. They start all at once, renew the token, lose
-the one that renews it, are refused by the endpoint, lose Redis, and so on. No
-call may fail meanwhile, and no token request may be wasted. It needs no account,
-and nothing but this command.
+It starts a token endpoint with an API, a Redis and twenty replicas. First each
+replica has a token of its own, as without fleettoken: two deploys, and the quota
+of 42 tokens an hour is spent. Then the same deploys follow with fleettoken. After
+that the replicas renew the token, lose the one that renews, are refused by the
+endpoint, lose Redis, and so on. Meanwhile no call may fail and no token request
+may be wasted. It needs no account, and nothing but this command.
 
-Time is compressed by configuration alone: tokens live for seconds. Everything
-is real: the library as a service would use it, HTTPS, Redis commands over TCP.
+Only the configuration compresses time: tokens live for seconds. The rest is
+real: the library as a service uses it, HTTPS, and Redis commands over TCP. The
+replicas are in one process; one that is killed loses its connections and stops.
 
-On a terminal there is a live view; q ends it. The exit code is 0 if every
-promise was kept, 1 if one was broken, and 130 if somebody has ended it.`
+On a terminal there is a live view; q ends it. The exit code is 0 if every promise
+was kept, 1 if one was broken, and 130 if the demo was interrupted.`
 
 const demoExample = `  $ fleettoken demo
   $ fleettoken demo --replicas 100 --duration 1m
-  $ fleettoken demo --processes --redis redis://127.0.0.1:6379
-  $ fleettoken demo --json | jq .token_requests`
+  $ fleettoken demo --redis redis://127.0.0.1:6379
+  $ fleettoken demo --json | jq .deploys`
 
-// exitInterrupted is the exit code if somebody has ended the demo: that of a
-// program which SIGINT has ended.
+// exitInterrupted is the exit code of an interrupted demo, as of a program that
+// SIGINT ended.
 const exitInterrupted = 130
 
-// exitUnread is the exit code if nobody reads the output any more: that of a
-// program which SIGPIPE has ended.
+// exitUnread is the exit code if the reader of the output is gone, as of a
+// program that SIGPIPE ended.
 const exitUnread = 141
 
 type demoFlags struct {
-	replicas               int
-	duration               time.Duration
-	processes, json, plain bool
+	replicas    int
+	duration    time.Duration
+	json, plain bool
 }
 
 func newDemoCommand(a *app) *cobra.Command {
 	var flags demoFlags
 	cmd := &cobra.Command{
 		Use:     "demo",
-		Short:   "Play the life of a fleet, on this machine alone",
+		Short:   "Show how a fleet shares a token, on this machine alone",
 		Long:    demoHelp,
 		Example: demoExample,
 		Args:    noArguments,
@@ -63,24 +68,17 @@ func newDemoCommand(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&flags.replicas, "replicas", 20, fmt.Sprintf("how many replicas there are, from 1 to %d", demo.MaxReplicas))
 	f.DurationVar(&flags.duration, "duration", demo.DefaultDuration, fmt.Sprintf("how long it takes, roughly; %v at least", demo.MinDuration))
-	f.StringVar(&a.flags.redis, "redis", "", "play on this Redis of yours, and not on an embedded one; 'env' means FLEETTOKEN_REDIS_URL")
-	f.BoolVar(&flags.processes, "processes", false, "give each replica a process of its own, which is killed for real")
+	f.StringVar(&a.flags.redis, "redis", "", "use this Redis instead of an embedded one; 'env' means FLEETTOKEN_REDIS_URL")
 	f.BoolVar(&flags.json, "json", false, "print the report as JSON, and nothing else")
 	f.BoolVar(&flags.plain, "plain", false, "print lines instead of the live view")
 	return cmd
 }
 
-// demo plays the demo and reports what came of it.
+// demo runs the demo and prints its report.
 func (a *app) demo(ctx context.Context, flags demoFlags) error {
 	options := demo.Options{Replicas: flags.replicas, Duration: flags.duration}
-	redisURL, err := a.demoRedis(&options)
-	if err != nil {
+	if err := a.demoRedis(&options); err != nil {
 		return err
-	}
-	if flags.processes {
-		troupe := &troupe{app: a, redisURL: redisURL}
-		defer troupe.tidyUp()
-		options.Spawn = troupe.spawn
 	}
 	if err := options.Check(); err != nil {
 		return misused("%v", err)
@@ -88,13 +86,13 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signal.Ignore(syscall.SIGPIPE) // a reader that goes away ends the demo, which has things to tidy up, and not the process
+	signal.Ignore(syscall.SIGPIPE) // the demo removes its keys from Redis before the process ends
 	closeView := func() error { return nil }
 	live := false
 	switch {
 	case flags.json:
 	case flags.plain || !a.screen():
-		options.Tell = view.Lines{Out: a.stdout, Lost: cancel}.Tell
+		options.Tell = view.Lines{Out: a.stdout, Width: a.columns(), Lost: cancel}.Tell
 	default:
 		screen := view.Open(ctx, a.keyboard(), a.stdout, a.env, cancel)
 		options.Show, closeView, live = screen.Show, screen.Close, true
@@ -107,34 +105,40 @@ func (a *app) demo(ctx context.Context, flags demoFlags) error {
 		}
 		return failure
 	}
-	if live { // the screen that told it is gone
-		err = report.WriteStory(a.stdout)
+	if live { // the screen that showed the scenarios is gone
+		err = writeDemoScenarios(a.stdout, report, a.columns())
 	}
 	if err == nil {
 		err = a.conclude(report, flags.json)
 	}
-	if errors.Is(err, syscall.EPIPE) { // there is nobody to tell, which is no news either
+	if errors.Is(err, syscall.EPIPE) { // there is no reader for an error either
 		return &failure{code: exitUnread}
 	}
 	return err
 }
 
-// demoRedis reads which Redis to play on, and returns its address for other
-// processes. None means an embedded one.
-func (a *app) demoRedis(options *demo.Options) (url string, err error) {
+// demoRedis reads which Redis to use. The default is an embedded one.
+func (a *app) demoRedis(options *demo.Options) error {
 	if a.flags.redis == "" {
-		return "", nil
+		return nil
 	}
 	var problems problems
 	s := readSettings(a.env, &problems)
-	if url = a.flags.redis; url == redisFromEnv {
-		url = s.RedisURL
-	}
 	options.Redis = a.redisOptions(s, &problems)
-	return url, problems.err()
+	return problems.err()
 }
 
-// keyboard is where keys come from, nil if there are none.
+// columns is the width of the terminal, at most 100, or 80 if there is none.
+func (a *app) columns() int {
+	if f, ok := a.stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return min(width, 100)
+		}
+	}
+	return 80
+}
+
+// keyboard is the terminal that keys come from, or nil.
 func (a *app) keyboard() io.Reader {
 	if in, ok := a.stdin.(io.Writer); ok && isTerminal(in) { // a terminal is a file, which can be written to
 		return a.stdin
@@ -142,13 +146,13 @@ func (a *app) keyboard() io.Reader {
 	return nil
 }
 
-// conclude prints what came of the demo, and turns it into an exit code.
+// conclude prints the report and turns it into an exit code.
 func (a *app) conclude(report *demo.Report, asJSON bool) error {
-	write := report.WriteText
+	write := writeDemoReport
 	if asJSON {
-		write = func(w io.Writer) error { return json.NewEncoder(w).Encode(report) }
+		write = func(w io.Writer, r *demo.Report) error { return json.NewEncoder(w).Encode(r) }
 	}
-	if err := write(a.stdout); err != nil {
+	if err := write(a.stdout, report); err != nil {
 		return err
 	}
 	if len(report.Broken) == 0 {
@@ -157,7 +161,7 @@ func (a *app) conclude(report *demo.Report, asJSON bool) error {
 		}
 		return nil
 	}
-	if err := report.WriteEvidence(a.stderr); err != nil {
+	if _, err := fmt.Fprintf(a.stderr, "the endpoint's ledger:\n%s\n", strings.TrimSpace(report.Ledger)); err != nil {
 		return err
 	}
 	f := &failure{code: exitFailed}

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A listener calls heard with all that was written so far, each time that
-// something was.
+// A listener calls heard with all that was written so far, after each write.
 type listener struct {
 	text  strings.Builder
 	heard func(string)
@@ -21,28 +20,34 @@ func (l *listener) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Somebody ends the demo: there is a report of what was until then.
-func TestDemoIsEnded(t *testing.T) {
+// TestDemoInterrupted checks that an interrupted demo prints a report.
+func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	a, stderr := newTestApp(nil)
 	out := &listener{heard: func(text string) {
-		if strings.Contains(text, "s  = ") { // what the first chapter came to
+		if strings.Count(text, "s  = ") == 2 { // results of scenarios
 			cancel()
 		}
 	}}
-	if code := run(ctx, []string{"demo", "--replicas", "2"}, a.env, a.stdin, out, stderr); code != exitInterrupted || stderr.Len() > 0 {
+	if code := run(ctx, []string{"demo", "--replicas", "20"}, a.env, a.stdin, out, stderr); code != exitInterrupted || stderr.Len() > 0 {
 		t.Errorf("got exit code %d and %q, want %d and silence", code, stderr, exitInterrupted)
 	}
-	if text := out.text.String(); !strings.Contains(text, "\n\n2 replicas shared one token") || !strings.Contains(text, "interrupted") {
-		t.Errorf("got %q, want a report", text)
+	text := out.text.String()
+	for _, want := range []string{"\n\n20 replicas, ", "start and 2 deploys  own tokens  fleettoken\n", "interrupted"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got %q, want %q in it", text, want)
+		}
+	}
+	if strings.Contains(text, "\x1b") {
+		t.Errorf("got %q, want no escape codes: it is not a terminal", text)
 	}
 }
 
-// Nobody reads the output any more, as in fleettoken demo | head -3: the demo
-// ends, and has nobody to tell.
-func TestDemoIsNotRead(t *testing.T) {
+// TestDemoWithoutReader checks that the demo ends when the reader of its output
+// is gone, as in fleettoken demo | head -3.
+func TestDemoWithoutReader(t *testing.T) {
 	t.Parallel()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -56,7 +61,7 @@ func TestDemoIsNotRead(t *testing.T) {
 	}
 }
 
-// A fullDisk takes nothing.
+// A fullDisk refuses every write.
 type fullDisk struct{ refused int }
 
 func (d *fullDisk) Write([]byte) (int, error) {
@@ -64,8 +69,9 @@ func (d *fullDisk) Write([]byte) (int, error) {
 	return 0, syscall.ENOSPC
 }
 
-// A disk that is full is told of, and not after the whole story.
-func TestDemoCannotBeWritten(t *testing.T) {
+// TestDemoCannotWrite checks that the demo ends at once with the error of a
+// write.
+func TestDemoCannotWrite(t *testing.T) {
 	t.Parallel()
 	a, stderr := newTestApp(nil)
 	var disk fullDisk
@@ -73,7 +79,7 @@ func TestDemoCannotBeWritten(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stderr.String(), "no space left") {
 		t.Errorf("got exit code %d and %q, want %d and the reason", code, stderr, exitFailed)
 	}
-	if disk.refused > 15 { // the first chapter and the report; the story has forty
+	if disk.refused > 10 { // the first scenario alone has more lines
 		t.Errorf("got %d lines that were not written, want the demo to end after the first", disk.refused)
 	}
 }

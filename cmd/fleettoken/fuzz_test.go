@@ -67,15 +67,15 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-// Whatever is in a file of sealing keys, none of it is in an error, and what is
+// Whatever is in a file of encryption keys, none of it is in an error, and what is
 // read is a key.
-func FuzzSealKey(f *testing.F) {
+func FuzzEncryptionKey(f *testing.F) {
 	f.Add(strings.Repeat("ab", 32))
 	f.Add("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	f.Add("a secret that is none")
 	f.Fuzz(func(t *testing.T, line string) {
-		key, err := parseSealKey(line)
-		if err == nil && len(key) != sealKeySize {
+		key, err := parseEncryptionKey(line)
+		if err == nil && len(key) != encryptionKeySize {
 			t.Errorf("%q: got a key of %d bytes", line, len(key))
 		}
 		if err != nil && len(line) > 8 && strings.Contains(err.Error(), line) {

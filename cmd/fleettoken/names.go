@@ -26,7 +26,7 @@ func settingNames(secretSetting string) *strings.Replacer {
 		"Options.RenewBefore", p+"RENEW_BEFORE",
 		"Options.RequestTimeout", p+"REQUEST_TIMEOUT",
 		"Options.RedisTimeout", p+"REDIS_TIMEOUT",
-		"Options.EncryptionKeys", p+"SEAL_KEYS_FILE",
+		"Options.EncryptionKeys", p+"ENCRYPTION_KEYS_FILE",
 	)
 }
 

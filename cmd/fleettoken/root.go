@@ -40,8 +40,9 @@ These have defaults that suit most:
   FLEETTOKEN_REDIS_CA_FILE       the same for Redis
   FLEETTOKEN_PREFIX              begins the name of every key in Redis
   FLEETTOKEN_REPLICA             names this process in the journal
-  FLEETTOKEN_SEAL_KEYS_FILE      keys to seal the token in Redis with, one a line,
-                                 32 bytes in base64 or hex; the first one seals
+  FLEETTOKEN_ENCRYPTION_KEYS_FILE
+                                 keys to encrypt the token in Redis with, one a line,
+                                 32 bytes in base64 or hex; the first one encrypts
   FLEETTOKEN_RENEW_BEFORE        how long before its end a token is renewed
   FLEETTOKEN_REQUEST_TIMEOUT     how long a token request may take
   FLEETTOKEN_REDIS_TIMEOUT       how long a call to Redis may take
@@ -89,7 +90,7 @@ func newRootCommand(a *app) *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 
 	root.SetHelpCommand(newHelpCommand())
-	for _, cmd := range []*cobra.Command{newTokenCommand(a), newStatusCommand(a), newRotateCommand(a), newReplicaCommand(a)} {
+	for _, cmd := range []*cobra.Command{newTokenCommand(a), newStatusCommand(a), newRotateCommand(a)} {
 		a.addFleetFlags(cmd)
 		root.AddCommand(cmd)
 	}

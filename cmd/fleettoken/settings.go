@@ -32,13 +32,13 @@ type settings struct {
 	RedisURL    string `env:"REDIS_URL"`
 	RedisCAFile string `env:"REDIS_CA_FILE"`
 
-	Prefix         string        `env:"PREFIX"`
-	Replica        string        `env:"REPLICA"`
-	SealKeysFile   string        `env:"SEAL_KEYS_FILE"`
-	RenewBefore    time.Duration `env:"RENEW_BEFORE"`
-	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT"`
-	RedisTimeout   time.Duration `env:"REDIS_TIMEOUT"`
-	EnforcedQuota  bool          `env:"ENFORCED_QUOTA"`
+	Prefix             string        `env:"PREFIX"`
+	Replica            string        `env:"REPLICA"`
+	EncryptionKeysFile string        `env:"ENCRYPTION_KEYS_FILE"`
+	RenewBefore        time.Duration `env:"RENEW_BEFORE"`
+	RequestTimeout     time.Duration `env:"REQUEST_TIMEOUT"`
+	RedisTimeout       time.Duration `env:"REDIS_TIMEOUT"`
+	EnforcedQuota      bool          `env:"ENFORCED_QUOTA"`
 }
 
 // An encoding is the name of a tokencache.Encoding.

@@ -13,12 +13,9 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
-	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/demo"
 	"github.com/fleettoken/fleettoken/e2e/canary"
-	"github.com/fleettoken/fleettoken/tokencache"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
@@ -29,7 +26,6 @@ func TestThreat(t *testing.T) {
 	t.Run("S12 a Redis without TLS on another host", plainRedis)
 	t.Run("S29 a secret on a command line or in a file", func(t *testing.T) {
 		t.Run("flags", flagsWithoutSecrets)
-		t.Run("processes", processesWithoutSecrets)
 		t.Run("files", filesForAll)
 	})
 }
@@ -62,7 +58,7 @@ func everyCommand(t *testing.T) {
 	world := map[string]string{
 		"TOKEN_URL": tenant.TokenURL(), "CLIENT_ID": "test-client", "CLIENT_SECRET": secretCanary, "AUDIENCE": "api",
 		"CA_FILE": file("ca.pem", string(tenant.CAPEM())), "REDIS_URL": redisAt(redisCanary, rdb.Addr()), "REPLICA": "tester",
-		"SEAL_KEYS_FILE": file("keys", sealKeyCanary+"\n"),
+		"ENCRYPTION_KEYS_FILE": file("keys", sealKeyCanary+"\n"),
 	}
 	echo, _ := json.Marshal(map[string]string{"error": "invalid_request", "error_description": secretCanary})
 
@@ -72,7 +68,6 @@ func everyCommand(t *testing.T) {
 		env  env
 		args []string
 		code int
-		in   string
 		met  auth0test.Fault // that the next token request meets
 		stop string          // what it says when it is to be interrupted
 	}{
@@ -81,7 +76,6 @@ func everyCommand(t *testing.T) {
 		{name: "status", args: []string{"status"}},
 		{name: "status --json", args: []string{"status", "--json"}},
 		{name: "rotate", args: []string{"rotate"}},
-		{name: "replica", args: []string{"replica", "--api", tenant.APIURL()}, in: `{"do":"token"}` + "\n" + `{"do":"status"}` + "\n" + `{"do":"rotate"}` + "\n" + `{"do":"quit"}` + "\n"},
 		{name: "emulate", args: []string{"emulate", "--address", "127.0.0.1:0"}, stop: "serving"},
 		{name: "demo", args: []string{"demo", "--plain", "--replicas", "2", "--redis", "env"}, stop: "s  = ", code: exitInterrupted},
 		{name: "version", args: []string{"version"}},
@@ -95,13 +89,12 @@ func everyCommand(t *testing.T) {
 		{name: "rotate with an endpoint that repeats the secret", args: []string{"rotate"}, met: auth0test.Fault{Status: 400, Body: string(echo)}, env: env{"PREFIX": "echo"}, code: exitFailed},
 		{name: "token with an error that is the secret", args: []string{"token"}, met: auth0test.Fault{Status: 401, Body: fmt.Sprintf(`{"error":%q}`, secretCanary)}, env: env{"PREFIX": "code"}, code: exitFailed},
 		{name: "status of an error that is the secret", args: []string{"status"}, env: env{"PREFIX": "code"}},
-		{name: "token with a record under another key", args: []string{"token"}, env: env{"SEAL_KEYS_FILE": file("other", otherCanary)}, code: exitFailed},
-		{name: "token with keys that are none", args: []string{"token"}, env: env{"SEAL_KEYS_FILE": file("bad", shortCanary+"\n"+noKey)}, code: exitUsage},
+		{name: "token with a record under another key", args: []string{"token"}, env: env{"ENCRYPTION_KEYS_FILE": file("other", otherCanary)}, code: exitFailed},
+		{name: "token with keys that are none", args: []string{"token"}, env: env{"ENCRYPTION_KEYS_FILE": file("bad", shortCanary+"\n"+noKey)}, code: exitUsage},
 		{name: "token without Redis", args: []string{"token"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
 		{name: "status without Redis", args: []string{"status"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
 		{name: "demo without Redis", args: []string{"demo", "--redis", "env"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
 		{name: "token with the wrong password of Redis", args: []string{"token"}, env: env{"REDIS_URL": redisAt(wrongCanary, rdb.Addr())}, code: exitFailed},
-		{name: "replica with the wrong password of Redis", args: []string{"replica", "--api", tenant.APIURL()}, env: env{"REDIS_URL": redisAt(wrongCanary, rdb.Addr())}, in: `{"do":"token","within_ms":500}` + "\n" + `{"do":"quit"}` + "\n"},
 		{name: "token with a password in a flag", args: []string{"token", "--redis", redisAt(redisCanary, rdb.Addr())}, code: exitUsage},
 		{name: "demo with a password in a flag", args: []string{"demo", "--redis", redisAt(redisCanary, rdb.Addr())}, code: exitUsage},
 		{name: "token with a password that is not escaped", args: []string{"token"}, env: env{"REDIS_URL": "redis://:" + redisCanary + "@" + rdb.Addr()}, code: exitUsage},
@@ -152,7 +145,7 @@ func everyCommand(t *testing.T) {
 				}
 			}
 			stdout, stderr := &listener{heard: hear}, &listener{heard: hear}
-			if code := run(ctx, row.args, a.env, strings.NewReader(row.in), stdout, stderr); code != row.code {
+			if code := run(ctx, row.args, a.env, a.stdin, stdout, stderr); code != row.code {
 				t.Errorf("got exit code %d, want %d: %s", code, row.code, stderr.text.String())
 			}
 			hidden := secrets(tenant)
@@ -221,30 +214,10 @@ func flagsWithoutSecrets(t *testing.T) {
 	check(newRootCommand(&app{}))
 }
 
-// What the demo starts has its secrets in the environment.
-func processesWithoutSecrets(t *testing.T) {
-	a, _ := newTestApp(nil)
-	troupe := &troupe{app: a, redisURL: "redis://:" + inURL(redisCanary) + "@127.0.0.1"}
-	defer troupe.tidyUp()
-	cmd, err := troupe.spawn(demo.ReplicaConfig{
-		Name: "r1", Redis: &redis.UniversalOptions{Addrs: []string{"127.0.0.1:6379"}, Password: redisCanary},
-		Credentials: tokencache.Credentials{ClientSecret: secretCanary},
-	}, []byte("pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hidden := []canary.Secret{canary.Of("client secret", secretCanary), canary.Of("password of Redis", redisCanary)}
-	canary.Check(t, "its command line", canary.In(strings.Join(cmd.Args, "\n")), hidden...)
-	environment := strings.Join(cmd.Env, "\n")
-	if !strings.Contains(environment, secretCanary) || !strings.Contains(environment, inURL(redisCanary)) {
-		t.Error("the secrets are not in the environment either")
-	}
-}
-
 // A file that everybody can read is told of, and read all the same: Kubernetes
 // mounts secrets so.
 func filesForAll(t *testing.T) {
-	for _, setting := range []string{"CLIENT_SECRET_FILE", "SEAL_KEYS_FILE"} {
+	for _, setting := range []string{"CLIENT_SECRET_FILE", "ENCRYPTION_KEYS_FILE"} {
 		for mode, warned := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: false, 0o644: true, 0o604: true, 0o444: true, 0o666: true} {
 			path := filepath.Join(t.TempDir(), "file")
 			if err := os.WriteFile(path, []byte(sealKeyCanary), 0o600); err != nil {

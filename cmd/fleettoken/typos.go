@@ -16,6 +16,11 @@ func (a *app) warnOfTypos() {
 		if !strings.HasPrefix(name, settingPrefix) || slices.Contains(known, name) {
 			continue
 		}
+		if now, ok := renamed[name]; ok {
+			a.say("%s is not a setting any more", name)
+			a.hint("it is called %s now", now)
+			continue
+		}
 		for _, meant := range known {
 			if edits(name, meant) <= 2 {
 				a.say("%s is not a setting", name)
@@ -24,6 +29,11 @@ func (a *app) warnOfTypos() {
 			}
 		}
 	}
+}
+
+// renamed are settings that have another name now.
+var renamed = map[string]string{
+	settingPrefix + "SEAL_KEYS_FILE": settingPrefix + "ENCRYPTION_KEYS_FILE",
 }
 
 // allSettings returns the names of all settings.

@@ -5,11 +5,13 @@ import "testing"
 func TestWarnOfTypos(t *testing.T) {
 	a, stderr := newTestApp(map[string]string{
 		"FLEETTOKEN_CLIENT_SECERT": "x", "FLEETTOKEN_REDIS_URI": "x", // mistakes
-		"FLEETTOKEN_SERVICE_HOST": "x", "FLEETTOKEN_PORT": "x", "FLEETTOKEN_PORT_443_TCP": "x", "FLEETTOKEN": "x", // of others
+		"FLEETTOKEN_SEAL_KEYS_FILE": "x",                                                                            // an old name
+		"FLEETTOKEN_SERVICE_HOST":   "x", "FLEETTOKEN_PORT": "x", "FLEETTOKEN_PORT_443_TCP": "x", "FLEETTOKEN": "x", // of others
 	})
 	a.warnOfTypos()
 	want := "fleettoken: FLEETTOKEN_CLIENT_SECERT is not a setting\nhint: did you mean FLEETTOKEN_CLIENT_SECRET\n" +
-		"fleettoken: FLEETTOKEN_REDIS_URI is not a setting\nhint: did you mean FLEETTOKEN_REDIS_URL\n"
+		"fleettoken: FLEETTOKEN_REDIS_URI is not a setting\nhint: did you mean FLEETTOKEN_REDIS_URL\n" +
+		"fleettoken: FLEETTOKEN_SEAL_KEYS_FILE is not a setting any more\nhint: it is called FLEETTOKEN_ENCRYPTION_KEYS_FILE now\n"
 	if got := stderr.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

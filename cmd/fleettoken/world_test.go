@@ -28,8 +28,8 @@ var (
 	secretCanary  = canary.New()
 	wrongCanary   = canary.New()
 	redisCanary   = canary.New()
-	sealKeyCanary = base64.StdEncoding.EncodeToString([]byte(canary.New())[:sealKeySize])
-	otherCanary   = hex.EncodeToString([]byte(canary.New())[:sealKeySize])
+	sealKeyCanary = base64.StdEncoding.EncodeToString([]byte(canary.New())[:encryptionKeySize])
+	otherCanary   = hex.EncodeToString([]byte(canary.New())[:encryptionKeySize])
 	shortCanary   = base64.StdEncoding.EncodeToString([]byte(canary.New())[:15])
 )
 
@@ -40,11 +40,11 @@ func secrets(tenant *auth0test.Server) []canary.Secret {
 		canary.Of("short key", shortCanary), canary.Of("text in a file of keys", noKey),
 	}
 	for _, line := range []string{sealKeyCanary, otherCanary} {
-		key, err := parseSealKey(line)
+		key, err := parseEncryptionKey(line)
 		if err != nil {
 			panic(err)
 		}
-		known = append(known, canary.Of("sealing key", string(key)))
+		known = append(known, canary.Of("encryption key", string(key)))
 	}
 	return append(known, tokens(tenant)...)
 }

@@ -10,7 +10,7 @@ type bug struct {
 
 var bugs = []bug{
 	// The way of a token.
-	{"the lease holder does not fetch again", "tokencache/renew.go", "_, batch = c.merge(ctx, batch, fetched, replica.Context{UnderLease: true})", "c.merge(ctx, nil, fetched, replica.Context{UnderLease: true})", "TestLookUnderTheLease"},
+	{"the lease holder does not fetch again", "tokencache/renew.go", "_, batch = c.merge(ctx, batch, fetched, replica.Context{UnderLease: true})", "c.merge(ctx, nil, fetched, replica.Context{UnderLease: true})", "TestFetchUnderTheLease"},
 	{"a request may outlive the lease", "tokencache/renew.go", "within := min(timeout, lease.Remaining()-timeout/4)", "within := 10 * timeout", "TestFault/53"},
 	{"a forced renewal does not bound what is adopted", "tokencache/internal/replica/issued.go", "r.Forced = req.Forced", "_ = req.Forced", "TestRotatedTokenDoesNotComeBack"},
 	{"a token is not issued later than the one it replaces", "tokencache/internal/replica/issued.go", "r.Issued = max(r.Issued, req.Before.Issued+1)", "_ = req.Before", "TestRedisClockIsSetBack"},
@@ -33,7 +33,7 @@ var bugs = []bug{
 	{"a forced request that brought no token is spent", "quota/observe.lua", "if priority == 'forced' and state", "if false and state", "TestForcedBudgetWhileTheQuotaIsUnknown"},
 	{"what was forced before a window was known is forgotten", "quota/common.lua", "if a.priority == 'forced' then forced = forced + 1 end", "", "TestForcedBudgetOfAFirstWindow"},
 	{"what was taken back counts in a new window", "quota/common.lua", "if a.status ~= 'back' and (", "if (", "TestForcedBudgetOfAFirstWindow"},
-	{"what was admitted and not sent stays spent", "tokencache/renew.go", `c.queueReports(replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})`, "", "TestReplyOfAdmitIsLost"},
+	{"what was admitted and not sent stays spent", "tokencache/renew.go", `c.queueReports([]*Source{s}, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})`, "", "TestReplyOfAdmitIsLost"},
 	{"a replica does not write back what Redis has lost", "tokencache/internal/replica/fetched.go", "\tif mine {\n", "\tif false && mine {\n", "TestRotateWhenRedisBlinks"},
 	{"a record under an unknown key counts as none", "tokencache/snapshot.go", "v.Problem = replica.UnknownKey", "v.Problem = replica.Readable", "TestWrongSealKey"},
 	{"a damaged record is replaced at the price of a need", "tokencache/internal/replica/fetched.go", "return quota.Forced, Damaged", "return priority, Damaged", "TestDamagedRecord"},
@@ -42,7 +42,7 @@ var bugs = []bug{
 	{"an error of Redis makes no pause", "tokencache/internal/replica/outage.go", "s.deferRetry(now, id, err, Backoff(n, time.Second, min(20*time.Second, max(left/4, 100*time.Millisecond)), random))", "_ = left\n\t\t\ts.deferRetry(now, id, err, time.Millisecond)", "TestFault"},
 	{"requests without Redis are not counted", "tokencache/internal/replica/outage.go", "s.Outage.Sent = append(s.Outage.Sent, now.Mono)", "_ = now", "TestDirectBudget"},
 	{"reports that Redis did not get are forgotten", "tokencache/internal/replica/reports.go", "s.Reports = append(s.Reports, reports...)", "", "TestReplyOfAdmitIsLost"},
-	{"Redis can be used as soon as it can be read", "tokencache/renew.go", "\treported := c.flushReports(ctx)\n", "\tc.redisWorked()\n\treported := c.flushReports(ctx)\n", "TestRedisIsReadOnly"},
+	{"Redis can be used as soon as it can be read", "tokencache/renew.go", "\treported := c.flushReports(ctx, batch)\n", "\tc.redisWorked()\n\treported := c.flushReports(ctx, batch)\n", "TestRedisIsReadOnly"},
 	{"what was denied is believed while a request is in flight", "tokencache/internal/replica/fetched.go", "!in.UnderLease && !leased && !in.Reported &&", "!in.UnderLease && !in.Reported &&", "TestDeniedIsNotBelievedWhileSomebodyAsks"},
 	{"a denied replica does not fetch again", "tokencache/internal/replica/failure.go", "return min(f.CheckedAt+checkEvery, f.Until)", "return f.Until", "TestDeniedReplicaSeesTheFleetsToken"},
 	{"what is known is believed for five minutes", "tokencache/internal/replica/failure.go", "const checkEvery = time.Minute", "const checkEvery = 5 * time.Minute", "TestDeniedReplicaSeesTheFleetsToken"},
@@ -51,6 +51,15 @@ var bugs = []bug{
 	{"what one organization is denied, all are", "tokencache/internal/replica/fetched.go", " && slices.Contains(s.Tokens[id].Scopes, denied.Scope)", "", "TestDeniedToAnOrganization"},
 	{"what other replicas were denied is forgotten", "tokencache/internal/replica/refused.go", "if denied.Priority == quota.Need && (denied.Count > 0 || denied.Reason == quota.Spent) {", "if false {", "TestSpentQuotaIsToldToAll"},
 	{"each replica takes the lease to be denied the same", "tokencache/internal/replica/fetched.go", "if !in.UnderLease && !leased", "if false && !leased", "TestSpentQuotaIsToldToAll"},
+
+	{"an estimate is a reason to renew", "tokencache/internal/replica/token.go", "if h.Estimated() || h.Age(now) < h.Look {", "if h.Age(now) < h.Look {", "TestSubscribeWithShortLives"},
+	{"a measurement does not replace an estimate", "tokencache/internal/replica/held.go", "return h.Remaining + h.Slack - ", "return h.Remaining - ", "TestSubscribeWithShortLives"},
+	{"an estimate has no bound", "tokencache/internal/replica/adopt.go", "		h.Slack = now.Mono - since.Mono\n", "		h.Slack = 1000 * time.Hour\n", "TestRedisClockJumpsDuringALease"},
+	{"the admission does not depend on the lease", "quota/only.lua", "if type(have) ~= 'string' or have ~= want then return { 'unmet' } end", "", "TestQueueAdmit"},
+	{"the admission does not depend on the record", "quota/only.lua", "if redis.call('EXISTS', key) == 1 then return { 'unmet' } end", "", "TestQueueAdmit"},
+	{"what was admitted with a lease that is lost stays spent", "tokencache/coldstart.go", "c.queueReports(nil, early.unsent())\n\t}\n\tc.renewed", "}\n\tc.renewed", "TestReplyIsLost"},
+	{"a lease that is extended repeats what was queued with it", "lock/pipelined.go", "lock.Client = l.locks", "_ = l.locks", "TestConformance/miniredis"},
+	{"a subscription that stands looks for nothing that was missed", "tokencache/internal/replica/heard.go", "				t.fetchBy(now.Mono + s.Subscription.grace())\n", "", "TestSteadyState"},
 
 	// The token in memory.
 	{"an expired token is served", "tokencache/wait.go", "if !h.Valid(now) {", "if false {", "TestQuotaUnderAttack/begins"},
@@ -65,6 +74,15 @@ var bugs = []bug{
 	{"the order of records forgets when they were issued", "tokencache/internal/replica/record.go", "cmp.Compare(r.Issued, other.Issued), ", "", "TestTokensBeginToLiveShorter"},
 	{"an idle source is renewed for ever", "tokencache/internal/replica/token.go", `return !t.Used && t.Replace == "" && t.Shared`, "return false", "TestIdleSourceRests"},
 	{"a token that the fleet does not have is left alone", "tokencache/internal/replica/token.go", `&& t.Replace == "" && t.Shared`, `&& t.Replace == ""`, "TestTokenThatTheFleetDoesNotHave"},
+
+	// The explorer drives the core that ships, and finds these by the promise that each breaks.
+	{"explorer: what Redis has lost is not written back (recoversAtNoCost)", "tokencache/internal/replica/adopt.go", "	return from == measured\n", "	return false\n", "TestPromises"},
+	{"explorer: no copy of a block is kept (blockHolds)", "tokencache/internal/replica/blocks.go", "		s.keepBlock(now, quota.DeniedError{Scope: b.Scope", "		_ = now\n		s.keepBlock(Instant{Mono: -1 << 60}, quota.DeniedError{Scope: b.Scope", "TestPromises"},
+	{"explorer: a record from before a rotation is adopted (rotatedIsGone)", "tokencache/internal/replica/adopt.go", "t.MinIssued = max(t.MinIssued, v.MinIssued)", "t.MinIssued = max(0, t.MinIssued)", "TestPromises"},
+	{"explorer: a token requested without Redis is lifted to the earliest issue (rotatedIsGone)", "tokencache/internal/replica/adopt.go", "r.Issued = r.Expires - r.Lifetime.Milliseconds()\n", "r.Issued = max(r.Expires-r.Lifetime.Milliseconds(), t.MinIssued)\n", "TestPromises"},
+	{"explorer: an answer outranks what was heard of meanwhile (neverBack)", "tokencache/internal/replica/issued.go", "h.Record.Compare(r) > 0 {", "h.Record.Compare(r) > 0 && false {", "TestPromises"},
+	{"explorer: an older record is adopted (neverBack)", "tokencache/internal/replica/adopt.go", "(!valid || r.Compare(h.Record) >= 0) {", "true {", "TestPromises"},
+	{"explorer: an expired token is valid (neverExpired)", "tokencache/internal/replica/policy.go", "Expire: remaining - Leeway(lifetime)}", "Expire: remaining + lifetime}", "TestPromises"},
 
 	// Callers.
 	{"a caller's context is not heeded", "tokencache/wait.go", "case <-ctx.Done():", "case <-context.Background().Done():", "TestFault/53"},
@@ -131,7 +149,7 @@ var bugs = []bug{
 	{"the bucket outranks Retry-After", "quota/retryafter.go", "if wait, ok := RetryAfter(h); ok {\n\t\treturn wait, true\n\t}", "", "TestWaitOf"},
 
 	// What somebody may try.
-	{"sealing keys are printed", "tokencache/options.go", "func (o Options) Format(", "func (o Options) unused(", "TestThreat/S03"},
+	{"encryption keys are printed", "tokencache/options.go", "func (o Options) Format(", "func (o Options) unused(", "TestThreat/S03"},
 	{"an answer that is not HTTP is quoted", "tokencache/internal/endpoint/send.go", "written.Load() && !quotesNothing(a.Err) || ", "", "TestThreat/S03"},
 	{"a header may repeat the secret", "tokencache/internal/endpoint/send.go", "slices.ContainsFunc(values, r.Echoed)", "slices.ContainsFunc(values, func(string) bool { return false })", "TestThreat/S03"},
 	{"an error code may be the secret", "tokencache/ask.go", "if s.request.Echoed(v.Code) {", "if false {", "TestThreat/S03"},

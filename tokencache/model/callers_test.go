@@ -28,7 +28,7 @@ func (p *process) notified(w *world, step func(v verb, f fault, make func(*turn)
 	}
 	step(resubscribes, faults, func(t *turn) {
 		t.apply(func(s *replica.State) { s.Unsubscribed(t.w.now(), true, 0) })
-		t.apply(func(s *replica.State) { s.Subscribed(t.w.now(), true, 0) })
+		t.apply(func(s *replica.State) { s.Subscribed(t.w.now(), t.w.now(), true, 0) })
 	})
 }
 
@@ -93,9 +93,10 @@ func (t *turn) waits() {
 			r.phase, r.not = replacing, h.Token
 			t.apply(func(s *replica.State) { s.Rotate(0, h.Token) })
 		case !h.Forced && !t.x.wrong.borrowedRotation:
-			r.phase = bounding
+			r.phase, r.record = bounding, h
 			return
 		default:
+			r.record = h
 			t.rotated()
 			return
 		}
@@ -109,7 +110,7 @@ func (t *turn) bounds() {
 		t.p.rotation = rotation{}
 		return
 	}
-	r := t.p.token().Held.Record
+	r := t.p.rotation.record
 	r.Forced = true
 	t.commit(r)
 	t.rotated()
@@ -117,7 +118,7 @@ func (t *turn) bounds() {
 
 // rotated is the end of a rotation: Rotate returns nil.
 func (t *turn) rotated() {
-	h := t.p.token().Held.Record
+	h := t.p.rotation.record
 	if int32(h.Issued) <= t.p.rotation.must {
 		t.breaks(rotatedIsGone, "Rotate returns, and the token is one that the fleet had before")
 	}

@@ -71,7 +71,8 @@ func TestPromises(t *testing.T) {
 // several reports whether a row is taken only by a client that has several tokens, or
 // several ways to request one, under one lease: here, there is one.
 func several(row trace.Row) bool {
-	return row.Event == "HeldBack:true" || row.From == trace.LeasedRewriting || row.From == trace.LeasedRequesting && !strings.HasPrefix(row.Event, "Request:")
+	return row.Event == "HeldBack:true" || row.From == trace.Released && strings.HasPrefix(row.Event, "Probed:") ||
+		row.From == trace.LeasedRewriting || row.From == trace.LeasedRequesting && !strings.HasPrefix(row.Event, "Request:")
 }
 
 // exploreAll explores worlds, as many at once as there are processors.

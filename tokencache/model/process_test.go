@@ -27,6 +27,7 @@ type process struct {
 	gone     uint8            // tokens requested before this one had been rotated away when it was read
 	reports  []replica.Report // that are being sent
 	reported bool             // some were, since the snapshot
+	early    early
 	request  replica.Request
 	asked    replica.Issue // when the request was admitted, and sent
 	sent     bool          // it was sent
@@ -38,10 +39,20 @@ type process struct {
 
 	cut    bool  // it cannot reach Redis
 	lease  bool  // the lease in Redis has its name
+	taken  uint8 // the tick in which it took the lease
 	robbed bool  // a fault took the lease from it,
 	told   uint8 // it knows that no request may be sent until this tick
 	short  bool  // it knows
 	stuck  int32 // it waits for a notification of a record issued then, or later: where a mistake leads
+}
+
+// An early admission was asked for with the lease, at a cold start.
+type early struct {
+	cold   bool  // the lease is to be taken so, or was
+	n      uint8 // the request that was admitted. 0: none
+	now    int64
+	at     replica.Instant // when the reply came
+	denied *quota.DeniedError
 }
 
 // commit is what became of a commit.
@@ -61,6 +72,8 @@ type rotation struct {
 	old   string // what was held then
 	not   string // what is to be replaced
 	must  int32  // the issue of the newest record that there was when it began
+
+	record replica.Record // the one that it ends with
 }
 
 // phase is what a rotation waits for.
@@ -82,7 +95,7 @@ func cold(l limits) process {
 	}
 	p.core.Add("t", []quota.Scope{quota.Client})
 	p.core.Wait(0)
-	p.core.Subscribed(replica.Instant{Mono: 1, Wall: 1}, false, 0)
+	p.core.Subscribed(replica.Instant{}, replica.Instant{}, false, 0)
 	return p
 }
 
@@ -132,7 +145,8 @@ func (p *process) forget(now replica.Instant) {
 	if t.FetchAt != 0 {
 		t.FetchAt = max(later(t.FetchAt), 1)
 	}
-	t.FetchedAt, t.RecentUntil, c.BurstUntil, c.Subscription.Since = min(t.FetchedAt, 1), 0, 0, min(c.Subscription.Since, 1)
+	t.RecentUntil, c.BurstUntil = 0, 0
+	t.Heard, c.Subscription.Number = 1, 1 // what a new one has missed is fetched within a second
 	for i := range c.Blocks {
 		c.Blocks[i].Until = later(c.Blocks[i].Until)
 		c.Blocks[i].Denied.Count = min(c.Blocks[i].Denied.Count, 1)

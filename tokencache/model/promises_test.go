@@ -65,7 +65,7 @@ func (p *process) facts() facts {
 	f.heldUp = !f.valid && (p.core.Blocked(now, 0) != nil || p.token().Failing(now) || p.sent && p.coming.n == 0)
 	switch p.at {
 	case trace.Idle, trace.Released, trace.Fetched, trace.WritingBack, trace.Acquiring, trace.Leased, trace.LeasedWritingBack, trace.LeasedDone:
-		f.busy = p.reading && p.at == trace.Leased // it may have read too early
+		f.busy = p.reading && p.at != trace.Idle && p.at != trace.Released // it may have read too early
 	default:
 		f.busy = true
 	}

@@ -65,7 +65,7 @@ func explore(l limits, wrong mistakes) *search {
 	x.states, x.from = make([]state, 1), make([]uint32, 1) // no state has the number zero
 	x.meet(&first, 0)
 	levelEnds := 2
-	for at := 1; at < len(x.states) && x.broken.promise == none && len(x.states) < 8e6; at++ {
+	for at := 1; at < len(x.states) && x.broken.promise == none; at++ {
 		if at == levelEnds {
 			levelEnds = len(x.states)
 			x.depth++

@@ -15,6 +15,7 @@ type verb uint8
 
 const (
 	fetches verb = iota
+	probes
 	reads
 	receives
 	flushes
@@ -64,6 +65,7 @@ func (v verb) calm() bool { return v < ticks }
 
 var words = [verbs]string{
 	fetches:          "fetches",
+	probes:           "probes, since it has just started",
 	reads:            "begins a fetch whose reply takes long",
 	receives:         "receives the reply",
 	flushes:          "sends the queued reports",

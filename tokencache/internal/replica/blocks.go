@@ -7,13 +7,6 @@ import (
 	"github.com/fleettoken/fleettoken/quota"
 )
 
-// A Block is this replica's own copy of a block: a Redis that loses its data
-// starts no storm.
-type Block struct {
-	Denied quota.DeniedError // as it was when the block was met
-	Until  time.Duration     // by the monotonic clock
-}
-
 // block returns the copy for a scope, and nil if there is none.
 func (s *State) block(scope quota.Scope) *Block {
 	for i := range s.Blocks {

@@ -7,32 +7,6 @@ import (
 	"github.com/fleettoken/fleettoken/quota"
 )
 
-// A Snapshot is what one read of Redis tells about one token.
-type Snapshot struct {
-	At  Instant // before the read was sent
-	Now int64   // during it, by the clock of Redis; Unix milliseconds
-
-	// Lease is how long another replica holds the lease: zero if none does, and
-	// negative if it has no end.
-	Lease time.Duration
-
-	Blocked []quota.Blocked
-	Denied  []*quota.DeniedError // what the ledger denied last, to each priority
-
-	Record    *Record // nil: there is none, none that may be adopted, or none that can be read
-	Problem   Problem // why it cannot be read
-	MinIssued int64   // records issued earlier may not be adopted
-}
-
-// A Problem says why a record cannot be read.
-type Problem int
-
-const (
-	Readable Problem = iota
-	UnknownKey
-	DamagedRecord
-)
-
 // A Step is what the refresh of a token does next.
 type Step int
 
@@ -42,6 +16,9 @@ const (
 	Wait                  // for the replica that holds the lease
 	Renew                 // under the lease
 )
+
+// String returns the name of the step.
+func (s Step) String() string { return [...]string{"Done", "WriteBack", "Wait", "Renew"}[s] }
 
 // A Context says what a decision may rely on.
 type Context struct {
@@ -61,7 +38,7 @@ type Context struct {
 // After WriteBack, the refresh goes on with WroteBack.
 func (s *State) Fetched(now Instant, id int, v Snapshot, in Context, random float64) Step {
 	t := &s.Tokens[id]
-	t.FetchAt, t.FetchedAt = 0, v.At.Mono
+	t.FetchAt, t.Heard, t.Probes = 0, v.Heard, 0
 	s.mergeBlocks(now, v.Blocked)
 	mine := s.merge(now, id, v, measured, random)
 	switch v.Problem {
@@ -77,6 +54,31 @@ func (s *State) Fetched(now Instant, id int, v Snapshot, in Context, random floa
 	}
 	return s.decide(now, id, v, in)
 }
+
+// maxProbes is how often in a row a cold replica probes before it fetches.
+const maxProbes = 2
+
+// ColdStart reports whether a token is not here and callers wait for it, as when a whole
+// fleet starts at once. Then a probe of two keys tells as much as a fetch, as a rule: whether
+// another replica renews already. It is not enough once anything else is known.
+func (s *State) ColdStart(now Instant, id int) bool {
+	t := &s.Tokens[id]
+	return !t.Held.Exists() && t.HasWaiters(now) && t.Failure.Err == nil && t.Probes < maxProbes &&
+		len(s.Blocks) == 0 && len(s.Reports) == 0 && s.Outage.Failures == 0
+}
+
+// Probed notes that a probe found nothing to adopt. heard is the subscription that was
+// open when it was sent.
+func (s *State) Probed(id, heard int) {
+	t := &s.Tokens[id]
+	t.FetchAt, t.Heard = 0, heard
+	t.Probes++
+}
+
+// Contended notes that another replica took the lease that a probe had found free. The next
+// refresh fetches, since there is more to know: replicas that start together must not all
+// take the lease, one after the other, to be denied the same.
+func (s *State) Contended(id int) { s.Tokens[id].Probes = maxProbes }
 
 // WroteBack notes whether the fleet has the token in memory, and goes on where
 // Fetched left off.
@@ -178,8 +180,8 @@ func (s *State) LeaseHeld(now Instant, ids []int, remaining time.Duration, rando
 			continue
 		}
 		t.Hold.Until = min(turn, now.Mono+s.Subscription.poll())
-		if s.Subscription.Open && t.FetchedAt < s.Subscription.Since {
-			t.fetchBy(now.Mono) // what was published before it stood was missed
+		if s.Subscription.Open && t.Heard != s.Subscription.Number {
+			t.fetchBy(now.Mono + s.Subscription.grace()) // what was published before it stood was missed
 		}
 	}
 }

@@ -2,25 +2,12 @@ package replica
 
 import "time"
 
-// A Subscription is the replica's ear for notifications. A notification is a hint:
-// whatever one tells, a fetch finds out a little later.
-type Subscription struct {
-	Open  bool
-	Since time.Duration // when it stood; by the monotonic clock
-}
-
-// How often a replica fetches while its callers wait for the lease holder: a
-// subscription makes it rare, since a notification comes first.
-const (
-	pollSubscribed   = 5 * time.Second
-	pollUnsubscribed = 500 * time.Millisecond
-)
-
-func (s Subscription) poll() time.Duration {
-	if s.Open {
-		return pollSubscribed
+// Listening returns the number of the subscription that is open, and 0 if none is.
+func (s *State) Listening() int {
+	if !s.Subscription.Open {
+		return 0
 	}
-	return pollUnsubscribed
+	return s.Subscription.Number
 }
 
 // Wanted reports whether callers wait for what a notification may bring.
@@ -33,17 +20,19 @@ func (s *State) Wanted(now Instant) bool {
 	return false
 }
 
-// Subscribed notes that notifications published from now on arrive. What was published
-// before was missed: tokens that callers wait for are fetched again, and if the
-// subscription is a new one in place of one that broke, all others a little later.
-func (s *State) Subscribed(now Instant, again bool, random float64) {
-	s.Subscription = Subscription{Open: true, Since: now.Mono}
+// Subscribed notes that notifications published from now on arrive; the subscription was
+// asked for at opened. What was published before was missed, as a rule nothing. So tokens
+// that callers wait for are fetched again, unless a notification comes first: later the
+// longer it took, since a process or a Redis that is slow has more to do already. If the
+// subscription replaces one that broke, so are all others, a little later.
+func (s *State) Subscribed(now, opened Instant, again bool, random float64) {
+	s.Subscription = Subscription{Open: true, Number: s.Subscription.Number + 1, Took: now.Mono - opened.Mono}
 	for i := range s.Tokens {
 		t := &s.Tokens[i]
 		switch {
 		case t.Blocking(now):
-			if t.FetchedAt > 0 && t.Hold.Until > now.Mono {
-				t.fetchBy(now.Mono)
+			if t.Hold.Until > now.Mono {
+				t.fetchBy(now.Mono + s.Subscription.grace())
 			}
 		case again && t.Held.Valid(now):
 			t.fetchBy(now.Mono + part(time.Second, random)) // not all replicas at once
@@ -54,7 +43,7 @@ func (s *State) Subscribed(now Instant, again bool, random float64) {
 // Unsubscribed notes that notifications do not arrive any more. broken is set if the
 // replica did not close the subscription itself.
 func (s *State) Unsubscribed(now Instant, broken bool, random float64) {
-	s.Subscription = Subscription{}
+	s.Subscription.Open = false
 	if !broken {
 		return
 	}

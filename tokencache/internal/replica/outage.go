@@ -5,13 +5,6 @@ import (
 	"time"
 )
 
-// An Outage is what a client knows of a time in which Redis cannot be used.
-type Outage struct {
-	Failures int             // in a row; 0: Redis can be used
-	From     time.Duration   // when requests may start although Redis is unreachable
-	Sent     []time.Duration // when such requests were sent, in the last hour
-}
-
 // budget returns when the next token request may be sent although Redis is
 // unreachable, and why not before. The zero time is now.
 func (o *Outage) budget(now time.Duration, terms Terms) (at time.Duration, spent bool) {

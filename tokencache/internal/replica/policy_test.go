@@ -74,9 +74,9 @@ func TestSpreadLeavesTimeForThreeDeaths(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	for _, row := range []struct {
-		n    int
+		n      int
 		random float64
-		want time.Duration
+		want   time.Duration
 	}{
 		{1, 0, 100 * time.Millisecond},
 		{1, 1, time.Second},

@@ -2,19 +2,6 @@ package replica
 
 import "github.com/fleettoken/fleettoken/quota"
 
-// A Report is what became of an attempt, and Redis does not know yet.
-type Report struct {
-	Attempt  *quota.Attempt
-	Answer   quota.Answer
-	Received Instant // when the answer came; zero: none was waited for
-
-	// Unadmitted is set if the ledger has not counted the attempt.
-	Unadmitted bool
-}
-
-// maxReports bounds what is remembered of an outage.
-const maxReports = 64
-
 // QueueReports keeps reports until Redis can be told.
 func (s *State) QueueReports(reports ...Report) {
 	s.Reports = append(s.Reports, reports...)

@@ -25,6 +25,86 @@ type State struct {
 	notices []Notice
 }
 
+// A Block is this replica's own copy of a block: a Redis that loses its data
+// starts no storm.
+type Block struct {
+	Denied quota.DeniedError // as it was when the block was met
+	Until  time.Duration     // by the monotonic clock
+}
+
+// An Outage is what a client knows of a time in which Redis cannot be used.
+type Outage struct {
+	Failures int             // in a row; 0: Redis can be used
+	From     time.Duration   // when requests may start although Redis is unreachable
+	Sent     []time.Duration // when such requests were sent, in the last hour
+}
+
+// A Report is what became of an attempt, and Redis does not know yet.
+type Report struct {
+	Attempt  *quota.Attempt
+	Answer   quota.Answer
+	Received Instant // when the answer came; zero: none was waited for
+
+	// Unadmitted is set if the ledger has not counted the attempt.
+	Unadmitted bool
+}
+
+// maxReports bounds what is remembered of an outage.
+const maxReports = 64
+
+// A Subscription receives notifications. A notification is a hint:
+// whatever one tells, a fetch finds out a little later.
+type Subscription struct {
+	Open   bool
+	Number int           // of this subscription or the last one, from 1
+	Took   time.Duration // how long it took until it stood
+}
+
+// How often a replica fetches while its callers wait for the lease holder: a
+// subscription makes it rare, since a notification comes first.
+const (
+	pollSubscribed   = 5 * time.Second
+	pollUnsubscribed = 500 * time.Millisecond
+)
+
+func (s Subscription) poll() time.Duration {
+	if s.Open {
+		return pollSubscribed
+	}
+	return pollUnsubscribed
+}
+
+// grace is how long a notification that may have been missed is waited for.
+func (s Subscription) grace() time.Duration { return min(50*s.Took, 250*time.Millisecond) }
+
+// A Notice is something to log, to call a hook for, or to wake callers for.
+type Notice struct {
+	Kind Kind
+	ID   int // the token it is about; of RedisDown and RedisUp, none
+
+	Held      Held               // of Adopted
+	Requested bool               // of Adopted: this replica requested it
+	Denied    *quota.DeniedError // of RequestDenied
+	Err       error              // of RequestFailed, RedisDown
+	Reason    Reason             // of RequestFailed
+	Failures  int                // of RedisUp: how many calls in a row had failed
+}
+
+// A Kind says what a Notice is about.
+type Kind int
+
+const (
+	Wake          Kind = iota // what callers wait for may have happened
+	Adopted                   // a token is in use
+	WrittenBack               // the fleet has its token back from this replica
+	RecordDamaged             // the record cannot be read, and is replaced
+	KeyUnknown                // the record is encrypted with a key that this replica does not have
+	RequestDenied             // a token request was not sent
+	RequestFailed             // a token request brought no token
+	RedisDown                 // Redis cannot be used
+	RedisUp                   // Redis can be used again
+)
+
 // Add adds a token, and returns its id: its index in Tokens.
 func (s *State) Add(key string, scopes []quota.Scope) int {
 	s.Tokens = append(s.Tokens, Token{Key: key, Scopes: scopes})

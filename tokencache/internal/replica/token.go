@@ -47,9 +47,10 @@ type Token struct {
 	Failure Failure // why there is no token
 	Refusal Failure // why the valid one was not replaced
 
-	Hold      Hold          // a renewal is put off
-	FetchAt   time.Duration // a fetch is wanted then, whatever else; 0: none is
-	FetchedAt time.Duration // when the last fetch was sent
+	Hold    Hold          // a renewal is put off
+	FetchAt time.Duration // a fetch is wanted then, whatever else; 0: none is
+	Heard   int           // the subscription that was open when the last fetch or probe was sent
+	Probes  int           // in a row, since the last fetch
 }
 
 // A Hold puts off the refresh of a token.

@@ -170,7 +170,7 @@ func keysCannotBePrinted(t *testing.T) {
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 		for _, v := range []any{k, &k, KeyRing{k}, struct{ K EncryptionKey }{k}} {
-			canary.Check(t, verb, canary.In(fmt.Sprintf(verb, v)), canary.Of("sealing key", secret))
+			canary.Check(t, verb, canary.In(fmt.Sprintf(verb, v)), canary.Of("encryption key", secret))
 		}
 	}
 }

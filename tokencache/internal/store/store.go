@@ -52,6 +52,28 @@ func (s *Store) Fetch(ctx context.Context, tokens []*Token, scopes []quota.Scope
 	return decode(reply, time.Now(), scopes, tokens)
 }
 
+// A PendingFetch is a fetch in a pipeline that has yet to be executed.
+type PendingFetch struct {
+	cmd    *redis.Cmd
+	tokens []*Token
+	scopes []quota.Scope
+}
+
+// QueueFetch queues a fetch in pipe.
+func (s *Store) QueueFetch(ctx context.Context, pipe redis.Pipeliner, tokens []*Token, scopes []quota.Scope) *PendingFetch {
+	keys, args := s.readArgs(tokens, scopes)
+	return &PendingFetch{readScript.Eval(ctx, pipe, keys, args...), tokens, scopes}
+}
+
+// Result returns the snapshot once the pipeline was executed.
+func (p *PendingFetch) Result() (Snapshot, error) {
+	reply, err := p.cmd.StringSlice()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return decode(reply, time.Now(), p.scopes, p.tokens)
+}
+
 func (s *Store) readArgs(tokens []*Token, scopes []quota.Scope) (keys []string, args []any) {
 	keys = []string{s.names.Lock, s.names.Quota}
 	args = []any{MaxRecordSize}

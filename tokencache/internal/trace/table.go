@@ -50,6 +50,8 @@ type Row struct {
 var Rows = []Row{
 	{Idle, "RedisFailed:false", Idle},
 	{Idle, "RedisFailed:true", Beyond},
+	{Idle, "Probed:held", Waiting}, // a cold start
+	{Idle, "Probed:free", Acquiring},
 	{Idle, "TakeReports", Fetched},
 	{Fetched, "Reported", Fetched},     // each of the queued reports,
 	{Fetched, "QueueReports", Fetched}, // until one cannot be sent
@@ -109,6 +111,8 @@ var Rows = []Row{
 	{Released, "RedisFailed:false", Idle},  // it is not published after too short a lease,
 	{Released, "RedisFailed:true", Beyond}, // so this is the next refresh
 	{Released, "TakeReports", Fetched},
+	{Released, "Probed:held", Waiting},
+	{Released, "Probed:free", Acquiring},
 
 	{Beyond, "RequestBeyondRedis:false", Idle},
 	{Beyond, "RequestBeyondRedis:true", BeyondNeeding},

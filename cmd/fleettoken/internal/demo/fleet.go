@@ -1,207 +1,199 @@
 package demo
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
+	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
-// A fleet is all replicas, and what is known of them.
+// A fleet is the replicas that share a token, and what the demo has seen of
+// them. A token is named by the number of the request that brought it.
 type fleet struct {
-	hire   hire
-	config func(name string) ReplicaConfig
-	pace   float64                    // API calls a second of each replica
-	heard  func(name string, e Event) // is told all events, after the fleet has taken them in
+	config   config
+	endpoint *auth0test.Server
+	say      func(kind view.Kind, format string, args ...any) time.Time
+	closing  sync.WaitGroup // of replicas that were ended
 
 	mu      sync.Mutex
-	members []*member
-	tokens  []*token          // in the order in which they came
-	known   map[string]*token // by digest
-	lastID  int               // of a command that wants an answer
-	askers  []int             // who has sent a token request, in their order
-	deaths  []string          // of replicas that nobody has killed
+	slots   []*slot
+	adopted map[int]adoption // by token
+	lost    time.Time        // when a replica found Redis unreachable; the demo resets it
 }
 
-func newFleet(n int, h hire, config func(name string) ReplicaConfig, heard func(name string, e Event)) *fleet {
-	f := &fleet{hire: h, config: config, pace: paceOf(n), heard: heard, known: make(map[string]*token)}
-	width := len(fmt.Sprint(n))
+// A slot is the place of one replica, which is restarted now and then.
+type slot struct {
+	name      string
+	replica   *replica // nil: not running
+	started   time.Time
+	token     int // that the replica serves; 0 if none
+	asking    bool
+	blocked   time.Time     // when it may ask the endpoint again
+	first     time.Duration // the longest wait for a first token
+	adoptions int
+	past      totals // of the replicas before this one
+}
+
+// An adoption is when the first and the last replica got a token.
+type adoption struct{ first, last time.Time }
+
+// totals is what replicas have done.
+type totals struct {
+	calls, failed, commands int
+	failure                 string // why a call failed
+}
+
+func (t totals) plus(r *replica) totals {
+	if r == nil {
+		return t
+	}
+	t.calls += int(r.calls.Load())
+	t.failed += int(r.failed.Load())
+	t.commands += int(r.meter.commands.Load())
+	if f := r.failure.Load(); f != nil {
+		t.failure = f.err.Error()
+	}
+	return t
+}
+
+func newFleet(n int, cfg config, endpoint *auth0test.Server, say func(view.Kind, string, ...any) time.Time) *fleet {
+	f := &fleet{config: cfg, endpoint: endpoint, say: say, adopted: make(map[int]adoption)}
 	for i := range n {
-		f.members = append(f.members, &member{name: fmt.Sprintf("r%0*d", max(width, 2), i+1)})
+		f.slots = append(f.slots, &slot{name: replicaName(i, n)})
 	}
 	return f
 }
 
-// enter brings the given replicas to life. They do nothing yet.
-func (f *fleet) enter(indices ...int) error {
-	// Processes take a moment to start, and wait for each other on a machine
-	// with few processors: a few at a time is fastest.
-	gate := make(chan struct{}, 8)
-	errs := make([]error, len(indices))
-	var wg sync.WaitGroup
-	for n, i := range indices {
-		wg.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			errs[n] = f.enterOne(i)
+// replicaName is the name of the i-th of n replicas.
+func replicaName(i, n int) string { return fmt.Sprintf("r%0*d", max(len(strconv.Itoa(n)), 2), i+1) }
+
+// deploy ends all replicas, and starts them again at once.
+func (f *fleet) deploy() error {
+	f.stop()
+	for _, s := range f.slots {
+		if err := f.start(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends all replicas and waits for them.
+func (f *fleet) stop() {
+	for _, s := range f.slots {
+		f.end(s, func(r *replica) { r.cancel() })
+	}
+	f.closing.Wait()
+}
+
+// start starts the replica of a slot. No replica runs there.
+func (f *fleet) start(s *slot) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	started := time.Now()
+	hooks, asking := f.observe(s, started)
+	r, err := newReplica(s.name, f.config, hooks, asking)
+	if err == nil {
+		s.replica, s.started = r, started
+		r.run()
+	}
+	return err
+}
+
+// end ends the replica of a slot, and closes it in the background. What it does
+// from then on is not recorded.
+func (f *fleet) end(s *slot, how func(*replica)) {
+	f.mu.Lock()
+	r := s.replica
+	s.replica, s.token, s.asking, s.blocked = nil, 0, false, time.Time{}
+	f.mu.Unlock()
+	if r != nil {
+		how(r)
+		f.closing.Go(func() {
+			r.close()
+			f.look(func() { s.past = s.past.plus(r) })
 		})
 	}
-	wg.Wait()
-	return errors.Join(errs...)
 }
 
-func (f *fleet) enterOne(i int) error {
-	f.mu.Lock()
-	m := f.members[i]
-	m.life++
-	life := m.life
-	f.mu.Unlock()
-	a, err := f.hire(f.config(m.name), func(e Event) { f.hear(i, life, e) })
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	m.actor = a
-	f.mu.Unlock()
-	return nil
-}
-
-// all returns the indices of all replicas.
-func (f *fleet) all() []int {
-	indices := make([]int, len(f.members))
-	for i := range indices {
-		indices[i] = i
-	}
-	return indices
-}
-
-// serve makes the given replicas get a token and call the API, all at once.
-func (f *fleet) serve(indices ...int) {
-	for _, i := range indices {
-		f.send(i, Command{Do: DoLoad, Rate: f.pace})
-	}
-}
-
-func (f *fleet) send(i int, c Command) {
-	f.mu.Lock()
-	a := f.members[i].actor
-	f.mu.Unlock()
-	if a != nil {
-		a.send(c)
-	}
-}
-
-// ask sends a command to every living replica, and waits until all that live on
-// have answered.
-func (f *fleet) ask(ctx context.Context, do string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	f.mu.Lock()
-	f.lastID++
-	id := f.lastID
-	var asked []actor
-	for _, m := range f.members {
-		if m.actor != nil {
-			asked = append(asked, m.actor)
+// observe returns hooks that record what the replica of a slot does while it runs.
+func (f *fleet) observe(s *slot, started time.Time) (hooks *tokencache.Hooks, asking func() string) {
+	record := func(do func(now time.Time)) (runs bool) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if runs = s.replica != nil && s.started.Equal(started); runs {
+			do(time.Now())
 		}
+		return runs
 	}
-	f.mu.Unlock()
-	for _, a := range asked {
-		a.send(Command{Do: do, ID: id})
-	}
-	for !f.everybody(func(m *member) bool { return m.answered >= id }) {
-		if !pause(ctx, 2*time.Millisecond) {
-			return fmt.Errorf("not all replicas answered %q: %w", do, ctx.Err())
+	asking = func() string {
+		if record(func(time.Time) { s.asking = true }) {
+			f.say(view.Info, "%s sends a token request", s.name)
 		}
+		return s.name
 	}
-	return nil
+	return &tokencache.Hooks{
+		Requested: func(i tokencache.RequestedInfo) {
+			if !record(func(time.Time) { s.asking = false }) {
+				return
+			}
+			switch {
+			case i.Err == nil:
+				f.say(view.Info, "%s got a token for %s, in %s", s.name, view.Span(i.Lifetime), view.Span(i.Took))
+			case i.Status == 0:
+				f.say(view.Fault, "%s got no answer in %s", s.name, view.Span(i.Took))
+			default:
+				f.say(view.Fault, "%s got no token: the endpoint answered %d", s.name, i.Status)
+			}
+		},
+		Adopted: func(tokencache.AdoptedInfo) {
+			var r *replica
+			if !record(func(time.Time) { r = s.replica }) {
+				return
+			}
+			token, err := r.source.Token(r.ctx) // from memory
+			if err != nil {
+				return
+			}
+			record(func(now time.Time) {
+				if s.token == 0 {
+					s.first = max(s.first, now.Sub(started))
+				}
+				n := requestOf(token.AccessToken)
+				s.token, s.adoptions = n, s.adoptions+1
+				if f.adopted[n].first.IsZero() {
+					f.adopted[n] = adoption{first: now}
+				}
+				f.adopted[n] = adoption{f.adopted[n].first, now}
+			})
+		},
+		Denied: func(i tokencache.DeniedInfo) { record(func(now time.Time) { s.blocked = now.Add(i.Err.RetryIn) }) },
+		Redis: func(i tokencache.RedisInfo) {
+			first := false
+			record(func(now time.Time) {
+				if first = i.Err != nil && f.lost.IsZero(); first {
+					f.lost = now
+				}
+			})
+			if first {
+				f.say(view.Info, "%s cannot reach Redis, and serves its token from memory", s.name)
+			}
+		},
+	}, asking
 }
 
-// kill ends a replica as SIGKILL does.
-func (f *fleet) kill(i int) {
-	f.mu.Lock()
-	m := f.members[i]
-	a := m.actor
-	m.end()
-	m.life++ // so that nothing it may have said before is heard any more
-	f.mu.Unlock()
-	if a != nil {
-		a.kill()
-	}
-}
-
-// leave ends all replicas politely.
-func (f *fleet) leave() {
-	f.mu.Lock()
-	var actors []actor
-	for _, m := range f.members {
-		if m.actor != nil {
-			actors = append(actors, m.actor)
-		}
-	}
-	f.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, a := range actors {
-		wg.Go(a.leave)
-	}
-	wg.Wait()
-}
-
-// hear takes in what a replica tells in one of its lives.
-func (f *fleet) hear(i, life int, e Event) {
-	at := time.Now()
-	f.mu.Lock()
-	m := f.members[i]
-	if m.life != life {
-		f.mu.Unlock()
-		return
-	}
-	switch e.Event {
-	case EventReady:
-		m.ready = true
-	case EventToken:
-		if e.Error == "" {
-			m.firsts = append(m.firsts, time.Duration(e.TookMS*float64(time.Millisecond)))
-		} else {
-			m.problems = append(m.problems, e.Error)
-		}
-	case EventAsking:
-		m.asking = true
-		f.askers = append(f.askers, i)
-	case EventRequested:
-		m.asking = false
-	case EventAdopted:
-		f.adopt(m, e, at)
-	case EventDenied:
-		m.backs = at.Add(time.Duration(e.LeftMS) * time.Millisecond)
-	case EventCounters:
-		m.count(*e.Counters, at)
-	case EventBye:
-		m.end()
-	case eventDied:
-		m.end()
-		f.deaths = append(f.deaths, m.name+": "+e.Error)
-	}
-	m.answered = max(m.answered, e.ID)
-	f.mu.Unlock()
-	f.heard(m.name, e)
-}
-
-// adopt notes that m serves a token. Tokens are numbered as they come. The
-// caller holds mu.
-func (f *fleet) adopt(m *member, e Event, at time.Time) {
-	left := time.Duration(e.LeftMS) * time.Millisecond
-	t := f.known[e.Token]
-	if t == nil {
-		t = &token{number: len(f.tokens) + 1, by: e.By}
-		f.known[e.Token] = t
-		f.tokens = append(f.tokens, t)
-	}
-	t.life, t.expires, t.last = max(t.life, left), at.Add(left), at
-	m.token = t
-	m.adopted++
+// requestOf is the number of the request that brought a token, which auth0test
+// writes into the token's last part.
+func requestOf(accessToken string) int {
+	_, last, _ := strings.Cut(accessToken, ".token-")
+	number, _, _ := strings.Cut(last, "-")
+	n, _ := strconv.Atoi(number)
+	return n
 }
 
 // look calls see while nothing changes.
@@ -211,63 +203,66 @@ func (f *fleet) look(see func()) {
 	see()
 }
 
-// everybody reports whether is holds of all living replicas.
-func (f *fleet) everybody(is func(*member) bool) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return !slices.ContainsFunc(f.members, func(m *member) bool { return m.actor != nil && !is(m) })
-}
-
-// has returns a question: does a replica serve the n-th token, or a later one?
-func has(n int) func(*member) bool {
-	return func(m *member) bool { return m.token != nil && m.token.number >= n }
-}
-
-// asker returns who has sent the n-th token request of the fleet, the first one
-// being 1. It is -1 if that was not told yet.
-func (f *fleet) asker(n int) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if n > len(f.askers) {
-		return -1
-	}
-	return f.askers[n-1]
-}
-
-// troubles returns why replicas got no token, and which have ended by
-// themselves.
-func (f *fleet) troubles() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := slices.Clone(f.deaths)
-	for _, m := range f.members {
-		for _, problem := range m.problems {
-			list = append(list, m.name+": "+problem)
+// newest is the newest token that a replica has had; 0 if none.
+func (f *fleet) newest() (newest int) {
+	f.look(func() {
+		for n := range f.adopted {
+			newest = max(newest, n)
 		}
-	}
-	return list
+	})
+	return newest
 }
 
-// totals returns what all replicas have done, in all their lives.
-func (f *fleet) totals() Counters {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var all Counters
-	for _, m := range f.members {
-		all = all.plus(m.past).plus(m.now)
-	}
-	return all
-}
-
-// slowest returns how long the slowest replica waited for its first token.
-func (f *fleet) slowest() time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var worst time.Duration
-	for _, m := range f.members {
-		for _, first := range m.firsts {
-			worst = max(worst, first)
+// settled reports whether all replicas serve the newest token, and none waits for
+// the endpoint.
+func (f *fleet) settled() bool {
+	newest, is := f.newest(), true
+	f.look(func() {
+		for _, s := range f.slots {
+			is = is && s.replica != nil && s.token == newest && !s.asking
 		}
+	})
+	return is && newest > 0
+}
+
+// sums returns what all replicas have done, how often a token came into the
+// memory of one, and how long the slowest waited for its first one.
+func (f *fleet) sums() (all totals, adoptions int, first time.Duration) {
+	f.look(func() {
+		for _, s := range f.slots {
+			t := s.past.plus(s.replica)
+			all.calls, all.failed, all.commands = all.calls+t.calls, all.failed+t.failed, all.commands+t.commands
+			if t.failure != "" {
+				all.failure = t.failure
+			}
+			adoptions, first = adoptions+s.adoptions, max(first, s.first)
+		}
+	})
+	return all, adoptions, first
+}
+
+// current is the request that brought the newest token. Its user agent is the
+// name of the replica that sent it.
+func (f *fleet) current() auth0test.Request {
+	if n, list := f.newest(), f.endpoint.Requests(); n >= 1 && n <= len(list) {
+		return list[n-1]
 	}
-	return worst
+	return auth0test.Request{}
+}
+
+// lifeOf is how long the token of a request lives, and dueAt when it is to be
+// renewed.
+func lifeOf(r auth0test.Request) time.Duration { return r.Expires.Sub(r.Arrived) }
+
+func dueAt(r auth0test.Request) time.Time { return r.Expires.Add(-min(renewBefore, lifeOf(r)/2)) }
+
+// wire cuts or mends the connections of all replicas to Redis.
+func (f *fleet) wire(do func(*connCutter)) {
+	f.look(func() {
+		for _, s := range f.slots {
+			if s.replica != nil {
+				do(&s.replica.redisConns)
+			}
+		}
+	})
 }

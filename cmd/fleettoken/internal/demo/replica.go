@@ -1,287 +1,186 @@
 package demo
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
-	"strings"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/fleettoken/fleettoken/tokencache"
 )
 
-// A ReplicaConfig is what a replica needs to know.
-type ReplicaConfig struct {
-	Name        string
-	Redis       *redis.UniversalOptions
-	Credentials tokencache.Credentials
-	APIURL      string
-
-	// Options are the cache's. The replica brings its own Transport and Trace.
-	Options tokencache.Options
-
-	// Roots sign the certificates of the token endpoint and the API. Nil means
-	// the system's.
-	Roots *x509.CertPool
+// A config is what all replicas of a fleet have in common.
+type config struct {
+	redis       *redis.UniversalOptions // nil: each replica has a token of its own
+	credentials tokencache.Credentials
+	options     tokencache.Options
+	roots       *x509.CertPool // of the token endpoint and the API
+	apiURL      string
+	every       time.Duration // between two API calls
+	keys        *sync.Map     // that were used in Redis
 }
 
-// A replica is one process of the fleet, as an application would be: a Redis
-// client, a tokencache.Cache, and an HTTP client that carries the fleet's token.
-// It does what commands tell it, and tells what happens.
+// A replica is what one process of an application would be: an HTTP client that
+// carries a token, and calls an API at a steady rate. The token is the fleet's,
+// from a tokencache.Cache, or its own, from golang.org/x/oauth2.
 type replica struct {
-	name   string
-	tell   func(Event)
-	dead   atomic.Bool
-	redis  cable // its way to Redis
-	web    cable // its way to the token endpoint and the API
-	meter  *meter
-	rdb    redis.UniversalClient
-	cache  *tokencache.Cache
-	source *tokencache.Source
-	load   *load
+	redisConns, webConns connCutter
+	meter                meter
+	rdb                  redis.UniversalClient // nil: it has a token of its own
+	cache                *tokencache.Cache
+	source               *tokencache.Source
+	client               *http.Client
+	config               config
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-
-	mu       sync.Mutex
-	stopLoad func() // nil: there is no load
+	ctx           context.Context
+	cancel        context.CancelFunc
+	work          sync.WaitGroup
+	calls, failed atomic.Int64
+	failure       atomic.Pointer[failure]
 }
 
-// newReplica makes a replica. It does no I/O until it is told to.
-func newReplica(cfg ReplicaConfig, tell func(Event)) (*replica, error) {
-	r := &replica{name: cfg.Name, meter: newMeter(cmp.Or(cfg.Options.Prefix, tokencache.DefaultPrefix))}
-	r.tell = func(e Event) {
-		if !r.dead.Load() { // the dead tell nothing
-			tell(e)
+// A failure is the first API call of a replica that failed.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+// newReplica makes a replica. It does no I/O yet. Each token request has the
+// user agent that asking returns, so that the endpoint's ledger names its sender.
+func newReplica(name string, cfg config, hooks *tokencache.Hooks, asking func() string) (*replica, error) {
+	r := &replica{config: cfg, meter: meter{prefix: cfg.options.Prefix, keys: cfg.keys}}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	transport := func() *http.Transport {
+		return &http.Transport{
+			DialContext:     r.webConns.through((&net.Dialer{Timeout: 10 * time.Second}).DialContext),
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.roots},
 		}
 	}
-	r.rdb = tokencache.NewRedisClient(r.wired(cfg.Redis))
-	r.rdb.AddHook(r.meter)
-	options := cfg.Options
-	options.Replica, options.Hooks = cfg.Name, r.trace()
-	options.Transport = announced{r.transport(cfg.Roots, false), r.tell}
+	base := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: transport()})
+	if cfg.redis == nil {
+		own := clientcredentials.Config{
+			TokenURL: cfg.credentials.TokenURL, ClientID: cfg.credentials.ClientID, ClientSecret: cfg.credentials.ClientSecret,
+			EndpointParams: url.Values{"audience": {cfg.credentials.Audience}}, AuthStyle: oauth2.AuthStyleInParams,
+		}
+		r.client = own.Client(base)
+		return r, nil
+	}
+	opts := *cfg.redis
+	next := dialer(opts.Dialer)
+	if next == nil {
+		next = redis.NewDialer(&redis.Options{DialTimeout: time.Second, TLSConfig: opts.TLSConfig})
+	}
+	opts.Dialer = r.redisConns.through(next)
+	r.rdb = tokencache.NewRedisClient(&opts)
+	r.rdb.AddHook(&r.meter)
+	once := transport() // as the library's own transport
+	once.DisableKeepAlives = true
+	options := cfg.options
+	options.Replica, options.Hooks, options.Transport = name, hooks, namedRequests{once, asking}
 	var err error
 	if r.cache, err = tokencache.New(r.rdb, &options); err == nil {
-		r.source, err = r.cache.Source(cfg.Credentials)
+		r.source, err = r.cache.Source(cfg.credentials)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.rdb.Close())
 	}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
-	base := context.WithValue(r.ctx, oauth2.HTTPClient, &http.Client{Transport: r.transport(cfg.Roots, true)})
-	r.load = &load{client: r.source.Client(base), url: cfg.APIURL + "payments"}
+	r.client = r.source.Client(base)
 	return r, nil
 }
 
-// wired returns the options of a Redis client whose connections run through the
-// replica's cable.
-func (r *replica) wired(opts *redis.UniversalOptions) *redis.UniversalOptions {
-	wired := *opts
-	next := dialer(opts.Dialer)
-	if next == nil { // what go-redis would do by itself
-		next = redis.NewDialer(&redis.Options{DialTimeout: time.Second, TLSConfig: opts.TLSConfig})
-	}
-	wired.Dialer = r.redis.through(next)
-	return &wired
+// namedRequests sends requests with a user agent.
+type namedRequests struct {
+	base   http.RoundTripper
+	asking func() string
 }
 
-// transport returns an HTTP transport through the replica's cable. Without
-// keeping connections it is one for token requests, as the library's own is.
-func (r *replica) transport(roots *x509.CertPool, keep bool) *http.Transport {
-	return &http.Transport{
-		DialContext:       r.web.through((&net.Dialer{Timeout: 10 * time.Second}).DialContext),
-		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		DisableKeepAlives: !keep,
-	}
+func (n namedRequests) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("User-Agent", n.asking())
+	return n.base.RoundTrip(req)
 }
 
-// announced tells of a token request when it is sent: the cache's own trace
-// tells when it is over.
-type announced struct {
-	base http.RoundTripper
-	tell func(Event)
-}
-
-func (a announced) RoundTrip(req *http.Request) (*http.Response, error) {
-	a.tell(Event{Event: EventAsking})
-	return a.base.RoundTrip(req)
-}
-
-// trace turns what the cache does into events.
-func (r *replica) trace() *tokencache.Hooks {
-	return &tokencache.Hooks{
-		Requested: func(i tokencache.RequestedInfo) {
-			r.tell(Event{
-				Event: EventRequested, Why: i.Reason, Status: i.Status, Quota: i.Limits.String(), Error: text(i.Err),
-				TookMS: milliseconds(i.Took), LifeMS: i.Lifetime.Milliseconds(),
-			})
-		},
-		Adopted: func(i tokencache.AdoptedInfo) {
-			r.tell(Event{Event: EventAdopted, Token: r.digest(), By: i.By, LeftMS: i.Remaining.Milliseconds()})
-		},
-		Denied: func(i tokencache.DeniedInfo) {
-			r.tell(Event{Event: EventDenied, Why: string(i.Err.Reason), LeftMS: i.Err.RetryIn.Milliseconds(), Error: i.Err.Error()})
-		},
-		Redis: func(i tokencache.RedisInfo) { r.tell(Event{Event: EventRedis, Error: text(i.Err)}) },
-	}
-}
-
-// digest names the token in memory without giving it away.
-func (r *replica) digest() string {
-	token, err := r.source.Token(r.ctx)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(token.AccessToken))
-	return hex.EncodeToString(sum[:4])
-}
-
-// ready tells that the replica stands, and under which name.
-func (r *replica) ready() Event {
-	return Event{Event: EventReady, Replica: strings.TrimPrefix(r.cache.String(), "cache of replica ")}
-}
-
-// do carries out a command. It does not wait for it.
-func (r *replica) do(c Command) {
-	if r.dead.Load() {
-		return
-	}
-	switch c.Do {
-	case DoToken:
-		r.work.Go(func() { r.first(r.ctx, c) })
-	case DoLoad:
-		r.begin(c)
-	case DoStop:
-		r.end()
-		r.tell(r.counters(c.ID))
-	case DoCount:
-		r.tell(r.counters(c.ID))
-	case DoRotate:
-		r.work.Go(func() { r.rotate(c) })
-	case DoStatus:
-		r.work.Go(func() {
-			status, err := r.source.Status(r.ctx)
-			r.tell(Event{Event: EventStatus, ID: c.ID, Info: status, Error: text(err)})
-		})
-	case DoCut:
-		r.redis.cut()
-		r.tell(Event{Event: EventCut, ID: c.ID})
-	case DoMend:
-		r.redis.mend()
-		r.tell(Event{Event: EventMended, ID: c.ID})
-	default:
-		r.tell(Event{Event: EventUnknown, ID: c.ID, Error: fmt.Sprintf("no replica knows the command %q", c.Do)})
-	}
-}
-
-// first gets a token and tells how long that took.
-func (r *replica) first(ctx context.Context, c Command) {
-	ctx, cancel := context.WithTimeout(ctx, c.within())
-	defer cancel()
-	start := time.Now()
-	_, err := r.source.Token(ctx)
-	e := Event{Event: EventToken, ID: c.ID, TookMS: milliseconds(time.Since(start)), Error: text(err)}
-	if err == nil {
-		e.Token = r.digest()
-	}
-	r.tell(e)
-}
-
-// begin gets a token and starts the load.
-func (r *replica) begin(c Command) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopLoad != nil {
-		return
-	}
-	rate := c.Rate
-	if rate <= 0 {
-		rate = 25
-	}
-	r.load.every = time.Duration(float64(time.Second) / rate)
-	ctx, cancel := context.WithCancel(r.ctx)
-	var running sync.WaitGroup
-	r.stopLoad = func() { cancel(); running.Wait() }
-	running.Go(func() {
-		r.first(ctx, c)
-		r.load.run(ctx)
-	})
-	running.Go(func() { r.report(ctx) })
-}
-
-// report tells the counters now and then.
-func (r *replica) report(ctx context.Context) {
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			r.tell(r.counters(0))
-		case <-ctx.Done():
-			return
+// run starts to call the API. The call that close interrupts is not counted.
+func (r *replica) run() {
+	r.work.Go(func() {
+		next := time.Now().Add(rand.N(r.config.every)) // so that the replicas are not in step
+		for pause(r.ctx, time.Until(next)) {
+			switch err := r.call(); {
+			case err == nil:
+				r.calls.Add(1)
+			case r.ctx.Err() != nil:
+				return
+			default:
+				r.failure.CompareAndSwap(nil, &failure{time.Now(), err})
+				r.failed.Add(1)
+			}
+			if next = next.Add(r.config.every); time.Until(next) < 0 {
+				next = time.Now() // calls that are late are not made up for
+			}
 		}
-	}
+	})
 }
 
-func (r *replica) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopLoad != nil {
-		r.stopLoad()
-		r.stopLoad = nil
-	}
-}
-
-func (r *replica) rotate(c Command) {
-	ctx, cancel := context.WithTimeout(r.ctx, c.within())
+func (r *replica) call() error {
+	const patience = 15 * time.Second // no call may fail because the machine is slow
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
-	start := time.Now()
-	err := r.source.Rotate(ctx)
-	r.tell(Event{Event: EventRotated, ID: c.ID, TookMS: milliseconds(time.Since(start)), Error: text(err)})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.apiURL+"payments", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the API answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	return nil
 }
 
-func (r *replica) counters(id int) Event {
-	c := r.load.counters()
-	c.Commands = r.meter.count()
-	return Event{Event: EventCounters, ID: id, Counters: &c}
-}
-
-// sever is the death of a replica, as far as anybody else can tell: it says no
-// more, and its connections break. Redis goes first, so that it cannot report
-// the request that it was in the middle of, nor give back its lease.
-func (r *replica) sever() {
-	r.dead.Store(true)
+// kill ends the replica as SIGKILL ends a process, as far as Redis and the
+// endpoint can see: its connections break, Redis first, so that it neither
+// releases its lease nor reports its request. It still has to be closed.
+func (r *replica) kill() {
+	r.redisConns.cut()
+	r.webConns.cut()
 	r.cancel()
-	r.redis.cut()
-	r.web.cut()
 }
 
-// close ends the replica politely, and waits for it.
+// close ends the replica and waits for it.
 func (r *replica) close() {
-	r.end()
 	r.cancel()
 	r.work.Wait()
-	_ = r.cache.Close() // it has no error to tell
-	_ = r.rdb.Close()   // the connections are gone either way
-	r.web.cut()
+	if r.rdb != nil {
+		_ = r.cache.Close()
+		_ = r.rdb.Close()
+	}
+	r.webConns.cut()
 }
 
-func text(err error) string {
-	if err == nil {
-		return ""
+// pause waits for d, and reports false if ctx was done first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
-	return err.Error()
+	return ctx.Err() == nil
 }

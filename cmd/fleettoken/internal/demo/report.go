@@ -1,33 +1,32 @@
 package demo
 
 import (
-	"cmp"
 	"fmt"
-	"io"
-	"strconv"
-	"strings"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
-	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
-// A Report is what came of a demo.
+// A Report is what happened in a demo.
 type Report struct {
 	Replicas    int     `json:"replicas"`
-	Processes   bool    `json:"processes"` // whether each had one of its own
+	Processes   bool    `json:"processes"` // whether each replica had its own: always false
 	Redis       string  `json:"redis"`
 	Seconds     float64 `json:"seconds"`
 	Interrupted bool    `json:"interrupted"`
 
-	TokenRequests         int `json:"token_requests"`          // by the endpoint's ledger
-	TokensIssued          int `json:"tokens_issued"`           // to those who got the answer
-	UnsharedTokenRequests int `json:"unshared_token_requests"` // if every replica looked after itself
+	Deploys Deploys `json:"deploys"`
+
+	// The rest is of the fleet with fleettoken.
+	TokenRequests         int `json:"token_requests"`          // that the endpoint has seen
+	TokensIssued          int `json:"tokens_issued"`           // in answers that arrived
+	UnsharedTokenRequests int `json:"unshared_token_requests"` // at least, if no replica had shared
 	Faults                int `json:"faults"`                  // requests that the demo made fail
 	AtOnce                int `json:"max_concurrent_requests"`
 
-	APICalls      int     `json:"api_calls"` // that were answered with 200, by the API's account
+	APICalls      int     `json:"api_calls"` // that the API answered with 200
 	FailedCalls   int     `json:"failed_calls"`
 	ExpiredServed int     `json:"expired_served"` // calls with an expired token, by the API's clock
 	FirstTokenMS  float64 `json:"first_token_ms"` // of the slowest replica
@@ -36,18 +35,30 @@ type Report struct {
 	RedisCommands        int     `json:"redis_commands"` // of all replicas
 	RedisCommandsPerCall float64 `json:"redis_commands_per_call"`
 
-	Quota    map[string]Bucket `json:"quota"` // as the endpoint said last
-	Chapters []Chapter         `json:"chapters"`
+	Quota    map[string]Bucket `json:"quota"` // as the endpoint reported it last
+	Outcomes []Outcome         `json:"chapters"`
 
-	// Broken are the promises that were broken, and how. None means that the
-	// demo went as it should.
+	// Broken are the promises that were broken, and how.
 	Broken []string `json:"broken_promises"`
 	Notes  []string `json:"notes,omitempty"`
 
-	// Ledger is what the endpoint has seen, and Journal what the fleet has
-	// written down about it. They are for finding out what went wrong.
-	Ledger  string        `json:"-"`
-	Journal []quota.Entry `json:"-"`
+	Ledger string `json:"-"` // all token requests, as the endpoint has seen them
+}
+
+// Deploys compares the same deploys without and with fleettoken.
+type Deploys struct {
+	Starts   int           `json:"starts"` // of all replicas
+	Unshared DeployFigures `json:"without_sharing"`
+	Shared   DeployFigures `json:"with_fleettoken"`
+}
+
+// DeployFigures are what deploys cost.
+type DeployFigures struct {
+	TokenRequests     int     `json:"token_requests"`
+	Tokens            int     `json:"tokens_issued"`
+	LockedOut         int     `json:"replicas_locked_out"`
+	FailedCalls       int     `json:"failed_calls"`
+	RetryAfterSeconds float64 `json:"retry_after_s"` // zero: no request was refused
 }
 
 // A Bucket is a part of the quota.
@@ -57,130 +68,67 @@ type Bucket struct {
 	Remaining int64 `json:"remaining"`
 }
 
-// A Chapter is a part of the story that was told.
-type Chapter struct {
+// An Outcome is what became of one scenario that began.
+type Outcome struct {
 	Title  string `json:"title"`
 	Result string `json:"result"`
-	Kept   bool   `json:"kept"`
+	Kept   bool   `json:"kept"` // whether it went as promised
 }
 
-// WriteText writes the report for people, below what they have seen of the story.
-func (r *Report) WriteText(w io.Writer) error {
-	var out strings.Builder
-	fmt.Fprintf(&out, "\n%s shared one token for %.1f s\n\n", plural(r.Replicas, "replica", "replicas"), r.Seconds)
-	table := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
-	row := func(name, value, note string) { fmt.Fprintf(table, "  %s\t%s\t%s\n", name, value, note) }
-
-	row("token requests", view.Grouped(r.TokenRequests), r.requests())
-	row("without sharing", view.Grouped(r.UnsharedTokenRequests), "each replica for itself; "+allowance(r.Quota))
-	row("API calls served", view.Grouped(r.APICalls), fmt.Sprintf("%s failed, %s with an expired token", view.Grouped(r.FailedCalls), view.Grouped(r.ExpiredServed)))
-	row("first token", ms(r.FirstTokenMS), "the slowest replica's, after its start")
-	if r.RotationMS > 0 {
-		row("rotation", ms(r.RotationMS), "until the last replica had the new token")
-	}
-	row("requests at once", view.Grouped(r.AtOnce), "at most")
-	row("Redis commands", strconv.FormatFloat(r.RedisCommandsPerCall, 'f', 3, 64), "a call; none while the token is fresh")
-	if b, ok := r.Quota[quota.PerHour]; ok {
-		row("quota left", view.Grouped(int(b.Remaining)), left(r.Quota))
-	}
-	_ = table.Flush() // to a strings.Builder, which does not fail
-
-	out.WriteString("\n")
-	switch {
-	case len(r.Broken) > 0:
-		for _, b := range r.Broken {
-			fmt.Fprintf(&out, "broken promise: %s\n", b)
+// finish fills in the report.
+func (r *run) finish(interrupted bool) {
+	ledger, calls := r.env.endpoint.Requests(), r.env.endpoint.APICalls()
+	sums, adoptions, first := r.fleet.sums()
+	out := &r.report
+	out.Replicas, out.Redis, out.Seconds, out.Interrupted = r.options.Replicas, r.env.name(), time.Since(r.began).Seconds(), interrupted
+	// A replica on its own had needed a token each time that one came into its
+	// memory, and requests that fail on top.
+	out.TokenRequests, out.UnsharedTokenRequests, out.AtOnce = len(ledger), adoptions, ledger.MaxConcurrent()
+	for _, row := range ledger {
+		if row.Fault != "" {
+			out.Faults++
 		}
-	case r.Interrupted:
-		out.WriteString("interrupted; until then, every promise was kept\n")
-	default:
-		out.WriteString("every promise was kept\n")
-	}
-	for _, note := range r.Notes {
-		fmt.Fprintf(&out, "note: %s\n", note)
-	}
-	_, err := io.WriteString(w, trimmed(out.String()))
-	return err
-}
-
-// WriteStory writes what came of the chapters, for those who have seen them pass
-// by in a live view.
-func (r *Report) WriteStory(w io.Writer) error {
-	var out strings.Builder
-	for _, c := range r.Chapters {
-		mark, result := "✓", c.Result
-		switch {
-		case r.Interrupted && result == "": // it was neither kept nor broken
-			mark, result = "·", "interrupted"
-		case !c.Kept:
-			mark = "✗"
-		}
-		fmt.Fprintf(&out, "%s %s\n", mark, c.Title)
-		for _, line := range view.Wrap(result, 76) {
-			fmt.Fprintf(&out, "  %s\n", line)
+		if answered(row) {
+			out.TokensIssued++
 		}
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
+	out.APICalls, out.FailedCalls, out.ExpiredServed = calls[auth0test.TokenValid], sums.failed, calls[auth0test.TokenExpired]
+	out.FirstTokenMS, out.RedisCommands, out.Quota, out.Ledger = milliseconds(first), sums.commands, quotaOf(ledger), ledger.String()
+	out.RedisCommandsPerCall = float64(sums.commands) / float64(max(out.APICalls, 1))
+	out.Broken = append(append([]string{}, out.Broken...), verdicts(ledger, r.rotated, calls, sums)...)
 }
 
-// WriteEvidence writes what the endpoint and the fleet have written down.
-func (r *Report) WriteEvidence(w io.Writer) error {
-	var out strings.Builder
-	fmt.Fprintf(&out, "the endpoint's ledger:\n%s\n\nthe fleet's journal:\n", strings.TrimRight(r.Ledger, "\n"))
-	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "asked\tby\twhy\toutcome\tstatus\ttook")
-	for _, e := range r.Journal {
-		by, _, _ := strings.Cut(e.By, "/")
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%v\n", e.At.Format("15:04:05.000"), by, e.Reason, cmp.Or(e.Outcome, "nobody knows"), e.Status, e.Took.Round(time.Millisecond))
-	}
-	_ = table.Flush()
-	_, err := io.WriteString(w, trimmed(out.String()))
-	return err
-}
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// requests says what became of the token requests.
-func (r *Report) requests() string {
-	text := plural(r.TokensIssued, "token", "tokens")
-	if r.Faults > 0 {
-		text += fmt.Sprintf(", %d that the demo made fail", r.Faults)
-	}
-	if slow := r.TokenRequests - r.TokensIssued - r.Faults; slow > 0 {
-		text += fmt.Sprintf(", %d too slow for this machine", slow)
-	}
-	return text
-}
+// answered reports whether a request brought a token to its sender.
+func answered(r auth0test.Request) bool { return r.Issued && r.Status == 200 }
 
-// allowance is what the endpoint allows.
-func allowance(buckets map[string]Bucket) string {
-	b, ok := buckets[quota.PerHour]
-	if !ok {
-		return "the endpoint names no quota"
+// verdicts returns the broken promises among those that hold at all times.
+func verdicts(ledger auth0test.Ledger, rotated []time.Time, calls map[auth0test.TokenState]int, sums totals) (broken []string) {
+	add := func(promise, format string, args ...any) {
+		broken = append(broken, promise+": "+fmt.Sprintf(format, args...))
 	}
-	return fmt.Sprintf("%d an hour are allowed", b.Quota)
-}
-
-// left says what the quota's remainder is a part of.
-func left(buckets map[string]Bucket) string {
-	text := fmt.Sprintf("of %d this hour", buckets[quota.PerHour].Quota)
-	if b, ok := buckets[quota.PerDay]; ok {
-		text += fmt.Sprintf("; %d of %d today", b.Remaining, b.Quota)
+	if sums.failed > 0 {
+		add(promiseCalls, "%d did, such as with: %s", sums.failed, sums.failure)
 	}
-	return text
-}
-
-func ms(n float64) string {
-	if n < 10 {
-		return strconv.FormatFloat(n, 'f', 1, 64) + " ms"
+	if n := calls[auth0test.TokenExpired]; n > 0 {
+		add(promiseExpired, "the API saw %d calls with one", n)
 	}
-	return view.Grouped(int(n+0.5)) + " ms"
-}
-
-// trimmed removes the blanks at the ends of lines, which a table leaves.
-func trimmed(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimRight(line, " ")
+	if n := calls[auth0test.TokenUnknown] + calls[auth0test.TokenRevoked]; n > 0 {
+		add(promiseCalls, "the API saw %d calls with a token that it does not know", n)
 	}
-	return strings.Join(lines, "\n")
+	var last auth0test.Request // that brought the token in use
+	for _, i := range ledger {
+		if i.Concurrent > 1 {
+			add(promiseAtOnce, "request %d was sent while another one was in progress", i.Number)
+		}
+		asked := slices.ContainsFunc(rotated, func(at time.Time) bool { return !at.Before(last.Arrived) && !at.After(i.Arrived) })
+		if early := dueAt(last).Sub(i.Arrived); last.Issued && early > tolerance && !asked {
+			add(promiseQuota, "request %d, from %s, was sent %s before the token was due", i.Number, i.UserAgent, view.Span(early))
+		}
+		if answered(i) {
+			last = i
+		}
+	}
+	return broken
 }

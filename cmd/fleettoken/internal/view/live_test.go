@@ -13,25 +13,26 @@ import (
 )
 
 func TestModel(t *testing.T) {
-	m, _ := model{theme: themeFor(true)}.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	m, _ := newModel().Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 	m, _ = m.Update(scenes()["dead"])
-	view := m.View()
-	if !view.AltScreen || !strings.Contains(plain(view.Content), "r07 ✕ dead") {
-		t.Errorf("got %q, want the picture of the last snapshot, on a screen of its own", plain(view.Content))
+	if view := m.View(); !view.AltScreen || !strings.Contains(plain(view.Content), "r07 ✕ dead") {
+		t.Errorf("got %q, want the last snapshot, on an alternate screen", plain(view.Content))
+	}
+	before := m.(model).spinner.View()
+	if m, cmd := m.Update(m.(model).spinner.Tick()); cmd == nil || m.(model).spinner.View() == before {
+		t.Error("the spinner does not turn")
 	}
 	for _, key := range []tea.KeyPressMsg{{Code: 'q', Text: "q"}, {Code: 'c', Mod: tea.ModCtrl}, {Code: tea.KeyEscape}} {
-		after, cmd := m.Update(key)
-		if cmd == nil || !after.(model).quit {
+		if after, cmd := m.Update(key); cmd == nil || !after.(model).quit {
 			t.Errorf("%s does not quit", key)
 		}
 	}
-	after, cmd := m.Update(tea.KeyPressMsg{Code: 'x', Text: "x"})
-	if cmd != nil || after.(model).quit {
+	if after, cmd := m.Update(tea.KeyPressMsg{Code: 'x', Text: "x"}); cmd != nil || after.(model).quit {
 		t.Error("x quits")
 	}
 }
 
-// A screen is what a terminal gets to see.
+// A screen records what a terminal gets.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -43,32 +44,30 @@ func (s *screen) Write(b []byte) (int, error) {
 	return s.text.Write(b)
 }
 
-// Somebody quits: the caller is told, and the terminal is given back.
 func TestLiveQuits(t *testing.T) {
 	keys, keyboard := io.Pipe()
 	defer keyboard.Close()
-	told := make(chan struct{})
+	quit := make(chan struct{})
 	var out screen
-	live := Open(context.Background(), keys, &out, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func() { close(told) })
+	live := Open(context.Background(), keys, &out, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func() { close(quit) })
 	live.Show(scenes()["dead"])
 	if _, err := keyboard.Write([]byte("q")); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-told:
+	case <-quit:
 	case <-time.After(10 * time.Second):
-		t.Fatal("q was not heard")
+		t.Fatal("q did not quit")
 	}
 	if err := live.Close(); err != nil {
 		t.Error(err)
 	}
-	live.Show(scenes()["dead"]) // too late, and no harm
+	live.Show(scenes()["dead"]) // does nothing
 	if text := out.text.String(); !strings.Contains(text, "\x1b[?1049h") || !strings.Contains(text, "\x1b[?1049l") {
-		t.Errorf("got %q, want a screen of its own that is left again", text)
+		t.Errorf("got %q, want an alternate screen that is left again", text)
 	}
 }
 
-// The demo is over: nobody is told to quit.
 func TestLiveCloses(t *testing.T) {
 	var out screen
 	live := Open(context.Background(), nil, &out, nil, func() { t.Error("quit was called") })
@@ -80,26 +79,38 @@ func TestLiveCloses(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	var out strings.Builder
-	lines := Lines{Out: &out}
+	lines := Lines{Out: &out, Width: 50}
 	for _, e := range []Event{
-		{Kind: Opening, Text: "3/7  The token is renewed"},
-		{Kind: Hint, Text: "the calls go on"},
-		{At: 3070 * time.Millisecond, Kind: News, Text: "r07 asks the endpoint for a token"},
+		{Kind: Heading, Text: "3/8  Renewal in the background"},
+		{Kind: Hint, Text: "the calls go on with it until the new one is there"},
+		{At: 3070 * time.Millisecond, Kind: Info, Text: "r07 sends a token request"},
 		{At: 3150 * time.Millisecond, Kind: Fault, Text: "r07 is killed"},
-		{At: 13 * time.Second, Kind: Result, Text: "r08 took over"},
+		{At: 13 * time.Second, Kind: Result, Text: "r08 asked for the next one 1 s after the request that hangs"},
 		{At: 125 * time.Second, Kind: Failure, Text: "no call fails: 1 did"},
 	} {
 		lines.Tell(e)
 	}
 	want := `
-  0.00 s  3/7  The token is renewed
-          watch: the calls go on
-  3.07 s  . r07 asks the endpoint for a token
+  0.00 s  3/8  Renewal in the background
+          watch: the calls go on with it until the
+            new one is there
+  3.07 s  . r07 sends a token request
   3.15 s  ! r07 is killed
- 13.00 s  = r08 took over
+ 13.00 s  = r08 asked for the next one 1 s after
+            the request that hangs
 125.00 s  BROKEN PROMISE: no call fails: 1 did
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestLinesLost(t *testing.T) {
+	lost := 0
+	r, w := io.Pipe()
+	_ = r.Close()
+	Lines{Out: w, Width: 80, Lost: func() { lost++ }}.Tell(Event{Text: "unread"})
+	if lost != 1 {
+		t.Errorf("Lost was called %d times, want once", lost)
 	}
 }

@@ -5,241 +5,147 @@ import (
 	"slices"
 	"strings"
 
+	"charm.land/bubbles/v2/progress"
 	"charm.land/lipgloss/v2"
+	"charm.land/lipgloss/v2/table"
 )
 
-// The parts of the screen, from top to bottom: what runs; the chapter; the
-// token; the quota; the replicas; the last events; the totals. When there is
-// little height, the parts in the middle give way first.
-
-// render draws a snapshot of exactly width by height cells.
-func render(t theme, s Snapshot, width, height int) string {
-	if width < 20 || height < 4 {
-		return strings.Join(tiny(s, width, height), "\n")
+// render draws the last snapshot. On a small terminal it leaves out the bars,
+// then the replicas, then the events.
+func (m model) render() string {
+	totals := m.last.Totals
+	for len(totals) > 1 && lipgloss.Width(strings.Join(totals, " · ")) > m.width-10 {
+		totals = totals[:len(totals)-1]
 	}
-	head := t.head(s, width)
-	token := t.token(s, width)
-	quota := t.quota(s, width)
-	foot := t.foot(s, width)
-
-	left := height - len(head) - len(foot)
-	var body []string
-	for _, part := range [][]string{token, quota} {
-		if left-len(part) >= 3 { // the rest is for the replicas
-			body = append(body, part...)
-			left -= len(part)
-		}
+	head, bars, foot := m.head(), m.bars(), m.ends(" "+strings.Join(totals, dim(" · ")), dim("q quits"))
+	parts, left := []string{head}, m.height-lipgloss.Height(head)-1
+	const events = 6 // lines, at least
+	if h := lipgloss.Height(bars); left-h >= events {
+		parts, left = append(parts, bars), left-h
 	}
-	replicas := t.replicas(s, width, left-5) // at least four lines of events, and their rule
-	if len(replicas) > left {
-		replicas = replicas[:left]
+	replicas := m.replicas(left - events)
+	if h := lipgloss.Height(replicas); h <= left {
+		parts, left = append(parts, replicas), left-h
 	}
-	body = append(body, replicas...)
-	left -= len(replicas)
 	if left >= 2 {
-		body = append(body, t.events(s, width, left)...)
+		parts = append(parts, m.rule("events", ""), m.log(left-1))
 	}
-	lines := append(append(head, body...), make([]string, max(height-len(head)-len(body)-len(foot), 0))...)
-	lines = append(lines, foot...)
-	return strings.Join(lines[:min(len(lines), height)], "\n")
+	return lipgloss.NewStyle().MaxWidth(m.width).MaxHeight(m.height).Render(strings.Join(append(parts, foot), "\n"))
 }
 
-// tiny is all that fits into next to nothing.
-func tiny(s Snapshot, width, height int) []string {
-	_, chapter := s.current()
-	lines := []string{fit(chapter.Title, width), fit(seconds(s.At), width)}
-	return lines[:min(len(lines), max(height, 1))]
-}
-
-// head is the title and the chapter.
-func (t theme) head(s Snapshot, width int) []string {
-	redis := t.good.Render("●") + t.dim.Render(" Redis")
-	if s.Away {
-		redis = t.bad.Render("✕ Redis")
+// head is the title and the scenario that runs, or ran last.
+func (m model) head() string {
+	status := ink(lipgloss.Green, "● "+m.last.Status)
+	if m.last.Bad {
+		status = ink(lipgloss.Red, "✕ "+m.last.Status)
 	}
-	title := ends(" "+t.accent.Render("fleettoken demo")+"  "+t.dim.Render(fit(s.Title, min(width-34, lipgloss.Width(s.Title)))), redis+"  "+seconds(s.At)+" ", width)
-	number, chapter := s.current()
-	if number == 0 {
-		return []string{title, " " + t.dim.Render("the replicas are being started"), ""}
-	}
-	progress := t.progress(s.Chapters)
-	room := width - 3 - lipgloss.Width(progress)
-	return []string{
-		title,
-		" " + progress + "  " + t.strong.Render(fit(chapter.Title, room)),
-		strings.Repeat(" ", 3+lipgloss.Width(progress)) + t.dim.Render(fit(chapter.Watch, room)),
-	}
-}
-
-// progress is a mark for each chapter.
-func (t theme) progress(chapters []Chapter) string {
-	var out strings.Builder
-	for i, c := range chapters {
-		if i > 0 {
-			out.WriteString(" ")
-		}
-		switch c.State {
-		case Kept:
-			out.WriteString(t.good.Render("✓"))
-		case Broken:
-			out.WriteString(t.bad.Render("✗"))
-		case Current:
-			out.WriteString(t.accent.Render(fmt.Sprint(i + 1)))
-		default:
-			out.WriteString(t.dim.Render("·"))
+	var marks []string
+	number, current := 0, Scenario{}
+	for i, s := range m.last.Scenarios {
+		marks = append(marks, [...]string{dim("·"), m.spinner.View(), ink(lipgloss.Green, "✓"), ink(lipgloss.Red, "✗")}[s.State])
+		if s.State != Pending {
+			number, current = i+1, s
 		}
 	}
-	return out.String()
+	title := lipgloss.NewStyle().Bold(true).Render(fmt.Sprintf("%d/%d  %s", number, len(marks), current.Title))
+	return m.ends(" "+ink(lipgloss.Blue, "fleettoken demo")+"  "+m.last.Title, status) +
+		"\n " + strings.Join(marks, " ") + "\n " + title + "\n" + dim(Indented(" ", current.Watch, m.width-1))
 }
 
-// token is the life of the fleet's token, and what becomes of it.
-func (t theme) token(s Snapshot, width int) []string {
-	k := s.Token
-	remark := ""
-	if k.Number > 0 {
-		remark = t.dim.Render(fmt.Sprintf("number %d, asked for by %s", k.Number, k.By))
+// bars draws the quantities, one a line, and the note.
+func (m model) bars() string {
+	names, values := 0, 0
+	for _, b := range m.last.Bars {
+		names, values = max(names, lipgloss.Width(b.Name)), max(values, lipgloss.Width(b.Value))
 	}
-	left := ""
-	if k.Number > 0 {
-		left = fit(" "+seconds(k.Left)+" left", 13)
-	}
-	return []string{
-		t.rule("token", remark, width),
-		" " + t.lifeBar(k.Life, k.Left, k.Window, width-2-len(left)) + left,
-		" " + t.fate(s, width-2),
-	}
-}
-
-// fate says in a sentence what becomes of the token.
-func (t theme) fate(s Snapshot, width int) string {
-	k := s.Token
-	style, text := t.good, ""
-	switch {
-	case k.Number == 0 && k.Renewer != "":
-		style, text = t.busy, k.Renewer+" asks for a token, and the others wait for it"
-	case k.Number == 0:
-		style, text = t.dim, "nobody has a token yet"
-	case !k.due():
-		text = fmt.Sprintf("fresh; renewed in %s, when the last %s of its life begin", seconds(k.Left-k.Window), seconds(k.Window))
-	case s.Away:
-		style, text = t.bad, "due, and Redis is away: nobody asks, everybody serves it on"
-	case k.Blocked > 0:
-		style, text = t.calm, fmt.Sprintf("due, and nobody asks for %s, as the endpoint wants; everybody serves it on", seconds(k.Blocked))
-	case k.Renewer != "":
-		style, text = t.busy, k.Renewer+" asks for the next one, and everybody serves this one meanwhile"
-	case k.Lease > 0:
-		style, text = t.warn, fmt.Sprintf("due, and whoever renews it is silent; its lease ends in %s", seconds(k.Lease))
-	default:
-		style, text = t.warn, "due: the replicas look for the next one, each at its own moment"
-	}
-	return style.Render(fit(text, width))
-}
-
-// quota is a bar for each bucket, side by side if there is room.
-func (t theme) quota(s Snapshot, width int) []string {
-	var lines, cells []string
-	each := (width-2+gap)/max(len(s.Buckets), 1) - gap
-	beside := each >= 30
-	for _, b := range s.Buckets {
-		if beside {
-			cells = append(cells, pad(t.bucket(b, each), each))
-		} else {
-			lines = append(lines, " "+t.bucket(b, width-2))
+	lines := []string{m.rule("token and quota", "")}
+	for _, b := range m.last.Bars {
+		colour := lipgloss.Green
+		if b.Warn {
+			colour = lipgloss.Yellow
 		}
+		bar := progress.New(progress.WithWidth(max(m.width-names-values-4, 1)), progress.WithoutPercentage(),
+			progress.WithFillCharacters('█', '░'), progress.WithColors(colour))
+		lines = append(lines, fmt.Sprintf(" %-*s %s %*s", names, b.Name, bar.ViewAs(min(max(b.Share, 0), 1)), values, b.Value))
 	}
-	if beside {
-		lines = append(lines, " "+strings.Join(cells, strings.Repeat(" ", gap)))
-	}
-	return lines
+	return strings.Join(append(lines, Indented(" ", m.last.Note, m.width-1)), "\n")
 }
 
-// bucket is how much of one is used, and how many requests that took: a request
-// that fails costs no token.
-func (t theme) bucket(b Bucket, width int) string {
-	name := fit(strings.TrimPrefix(b.Name, "per_"), 5)
-	value := fmt.Sprintf(" %d of %d used", b.Used, b.Quota)
-	value = fit(value, len(fmt.Sprintf(" %d of %d used", b.Quota, b.Quota)))
-	if width-len(name)-len(value) < 12 {
-		value = fmt.Sprintf(" %d/%d", b.Used, b.Quota)
-	}
-	return t.dim.Render(name) + t.quotaBar(b, max(width-len(name)-len(value), 4)) + value
-}
-
-// replicas is a cell for each, under a rule that counts them.
-func (t theme) replicas(s Snapshot, width, height int) []string {
-	nameWidth := 0
-	count := make(map[State]int)
-	for _, r := range s.Replicas {
-		nameWidth = max(nameWidth, lipgloss.Width(r.Name))
-		count[r.State]++
-	}
+// replicas draws a table with a cell for each replica, as rich as the room allows.
+func (m model) replicas(height int) string {
 	var counts []string
 	for state := Starting; state <= Dead; state++ {
-		if n := count[state]; n > 0 {
-			counts = append(counts, t.ofState(state).Render(fmt.Sprintf("%s %d %s", state.glyph(), n, state)))
-		}
-	}
-	lines := []string{t.rule("replicas", strings.Join(counts, "  "), width)}
-	for _, line := range gridFor(len(s.Replicas), nameWidth, width-2, height-1).draw(t, s, nameWidth) {
-		lines = append(lines, " "+line)
-	}
-	return lines
-}
-
-// events are the last things that happened, as many as there is room for.
-func (t theme) events(s Snapshot, width, height int) []string {
-	var lines []string // from the last one up
-	for _, e := range slices.Backward(s.Events) {
-		if e.Kind == Hint {
-			continue
-		}
-		style, mark := t.ofEvent(e.Kind)
-		lead := t.dim.Render(fmt.Sprintf("%7.2f", e.At.Seconds())) + " " + style.Render(mark) + " "
-		var text []string
-		for _, part := range Wrap(e.Text, width-12) {
-			text = append(text, lead+style.Render(part))
-			lead = strings.Repeat(" ", 10)
-		}
-		if len(lines)+len(text) > height-1 { // no half an event, unless there is nothing else
-			if len(lines) == 0 {
-				lines = text[:height-1]
+		n := 0
+		for _, r := range m.last.Replicas {
+			if r.State == state {
+				n++
 			}
-			break
 		}
-		lines = append(text, lines...)
+		if n > 0 {
+			counts = append(counts, fmt.Sprintf("%s %d %s", state.glyph(), n, state))
+		}
 	}
-	return append([]string{t.rule("events", "", width)}, lines...)
+	rule := m.rule("replicas", strings.Join(counts, "  "))
+	for _, cell := range []func(Replica) string{
+		func(r Replica) string {
+			return fmt.Sprintf("%s %s %-10s %s", r.Name, r.State.glyph(), r.State, dim(r.Detail))
+		},
+		func(r Replica) string { return fmt.Sprintf("%s %s %-10s", r.Name, r.State.glyph(), r.State) },
+		func(r Replica) string { return r.Name + " " + r.State.glyph() },
+	} {
+		var cells []string
+		width := 1
+		for _, r := range m.last.Replicas {
+			cells = append(cells, cell(r))
+			width = max(width, lipgloss.Width(cells[len(cells)-1])+2)
+		}
+		rows := slices.Collect(slices.Chunk(cells, max(m.width/width, 1)))
+		if len(rows) < height {
+			pad := lipgloss.NewStyle().PaddingLeft(1).PaddingRight(1)
+			return rule + "\n" + table.New().Border(lipgloss.Border{}).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
+				BorderColumn(false).StyleFunc(func(int, int) lipgloss.Style { return pad }).Rows(rows...).String()
+		}
+	}
+	var dots strings.Builder // of a large fleet
+	for _, r := range m.last.Replicas {
+		dots.WriteString(r.State.glyph())
+	}
+	return rule + "\n" + lipgloss.NewStyle().Width(m.width).MaxHeight(max(height-1, 1)).Render(dots.String())
 }
 
-// foot is the totals.
-func (t theme) foot(s Snapshot, width int) []string {
-	n := s.Totals
-	requests, failed, expired := " token requests", t.good, t.good
-	if n.Requests == 1 {
-		requests = " token request"
-	}
-	if n.Failed > 0 {
-		failed = t.bad
-	}
-	if n.Expired > 0 {
-		expired = t.bad
-	}
-	parts := []string{
-		t.strong.Render(Grouped(n.Requests)) + t.dim.Render(requests),
-		t.strong.Render(Grouped(n.Unshared)) + t.dim.Render(" unshared"),
-		t.strong.Render(Grouped(n.Calls)) + t.dim.Render(" calls"),
-		failed.Render(Grouped(n.Failed)) + t.dim.Render(" failed"),
-		expired.Render(Grouped(n.Expired)) + t.dim.Render(" expired"),
-	}
-	if width >= 100 {
-		parts = append(parts, t.strong.Render(fmt.Sprintf("%.0f", n.Rate))+t.dim.Render(" calls/s"), t.strong.Render(Grouped(n.Commands))+t.dim.Render(" Redis commands"))
-	}
-	line := " "
-	for _, part := range parts {
-		if lipgloss.Width(line)+lipgloss.Width(part)+2 > width {
-			break
+// log draws the last events.
+func (m model) log(height int) string {
+	var lines []string
+	for _, e := range m.last.Events {
+		lead := fmt.Sprintf("%7.2f %s ", e.At.Seconds(), [...]string{"·", "!", "✓", "✗", "▸", "·"}[e.Kind])
+		text := Indented(lead, e.Text, m.width)
+		switch e.Kind {
+		case Hint:
+			continue
+		case Fault:
+			text = ink(lipgloss.Yellow, text)
+		case Result:
+			text = ink(lipgloss.Green, text)
+		case Failure:
+			text = ink(lipgloss.Red, text)
 		}
-		line += part + "  "
+		lines = append(lines, strings.Split(text, "\n")...)
 	}
-	return []string{ends(line, t.dim.Render("q quits "), width)}
+	m.events.SetWidth(m.width)
+	m.events.SetHeight(height)
+	m.events.SetContentLines(lines)
+	m.events.GotoBottom()
+	return m.events.View()
+}
+
+// ends puts left and right at the ends of a line, and cuts left off.
+func (m model) ends(left, right string) string {
+	room := max(m.width-lipgloss.Width(right)-2, 0)
+	return lipgloss.PlaceHorizontal(room, lipgloss.Left, lipgloss.NewStyle().MaxWidth(room).Render(left)) + " " + right
+}
+
+// rule is a line with a name and a remark.
+func (m model) rule(name, remark string) string {
+	line := strings.Repeat("─", max(m.width-lipgloss.Width(name)-lipgloss.Width(remark)-5, 0))
+	return dim("─ ") + name + dim(" "+line+" ") + remark
 }
