@@ -92,7 +92,9 @@ func (s *State) merge(now Instant, id int, v Snapshot, from origin, random float
 	case h.Record.Issued < t.MinIssued: // rotated away, and its successor is lost
 		s.Invalidate(now, id, h.Record.Token, Rotated)
 		return false
-	case h.Estimated() && from == measured: // the clock of Redis measures it without the record
+	case h.Estimated() && from == measured && v.At.Mono >= h.Since.Mono+h.Slack:
+		// The clock of Redis measures it without the record, unless it was read before
+		// this replica heard of the token: then the token may not have been issued yet.
 		s.adopt(now, id, h.Record, min(millis(h.Record.Expires-v.Now), h.Record.Lifetime), v.At, measured, random)
 	}
 	return from == measured

@@ -1,0 +1,45 @@
+package replica
+
+import (
+	"testing"
+	"time"
+)
+
+// A reply that was sent before a token was issued does not measure its age: the token is
+// fresh, and not renewed.
+func TestSlowReplyDoesNotAgeANewerToken(t *testing.T) {
+	const lifetime = time.Hour
+	at := func(m time.Duration) Instant { return Instant{Mono: m * time.Minute, Wall: m * time.Minute} }
+	redis := func(m int64) int64 { return 1_000_000 + m*time.Minute.Milliseconds() }
+	record := func(token string, issued int64) *Record {
+		return &Record{Token: token, Issued: redis(issued), Expires: redis(issued) + lifetime.Milliseconds(), Lifetime: lifetime}
+	}
+	s := State{Terms: usual}
+	id := s.Add("t", nil)
+	s.Wait(id)
+	s.Touch(at(0), id)
+	s.Fetched(at(1), id, Snapshot{At: at(1), Now: redis(1), Record: record("old", 0)}, Context{}, 0)
+
+	slow := Snapshot{At: at(5), Now: redis(5), Record: record("old", 0)}
+	opened := Instant{Mono: at(55).Mono - time.Second, Wall: at(55).Wall - time.Second}
+	s.Heard(at(55), id, *record("new", 54), redis(55), opened, 0)
+	s.Touch(at(55), id)
+	if step := s.Fetched(at(56), id, slow, Context{}, 0); step != WriteBack {
+		t.Fatalf("got %s, want WriteBack", step)
+	}
+	if step := s.WroteBack(at(56), id, true, slow, Context{}, 0); step != Done {
+		t.Errorf("got %s, want Done: the token is two minutes old", step)
+	}
+	held := s.Tokens[id].Held
+	if left := held.Left(at(56)); held.Record.Token != "new" || !held.Estimated() || left < lifetime-3*time.Minute {
+		t.Errorf("got %q, estimated %v, with %v left, want the new one, not measured, with 58 minutes", held.Record.Token, held.Estimated(), left)
+	}
+	if err := s.Check(at(56)); err != nil {
+		t.Error(err)
+	}
+
+	// The next reply measures it.
+	if step := s.Fetched(at(57), id, Snapshot{At: at(57), Now: redis(57), Record: record("new", 54)}, Context{}, 0); step != Done || s.Tokens[id].Held.Estimated() {
+		t.Errorf("got %s, estimated %v, want a measured age", step, s.Tokens[id].Held.Estimated())
+	}
+}
