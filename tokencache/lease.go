@@ -1,8 +1,10 @@
 package tokencache
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
@@ -37,4 +39,15 @@ func (s *Source) commitFailed(err error) {
 	c.log(slog.LevelWarn, "the new token could not be stored in Redis yet", slog.Any("error", err))
 	c.apply(func(now replica.Instant, state *replica.State) { state.CommitFailed(now, s.id, random()) })
 	c.traced([]*Source{s}, "CommitFailed")
+}
+
+// sortByPriority puts those that are needed most first.
+func (c *client) sortByPriority(batch []*Source) {
+	c.apply(func(now replica.Instant, state *replica.State) {
+		slices.SortStableFunc(batch, func(a, b *Source) int {
+			pa, _, _ := state.Tokens[a.id].Need(now)
+			pb, _, _ := state.Tokens[b.id].Need(now)
+			return cmp.Compare(pa, pb)
+		})
+	})
 }

@@ -1,7 +1,6 @@
 package tokencache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -238,14 +237,4 @@ func (c *client) throttle(ctx context.Context, sent replica.Instant) {
 	case <-time.After(wait):
 	case <-ctx.Done():
 	}
-}
-
-func (c *client) sortByPriority(batch []*Source) {
-	c.apply(func(now replica.Instant, state *replica.State) {
-		slices.SortStableFunc(batch, func(a, b *Source) int {
-			pa, _, _ := state.Tokens[a.id].Need(now)
-			pb, _, _ := state.Tokens[b.id].Need(now)
-			return cmp.Compare(pa, pb)
-		})
-	})
 }

@@ -78,11 +78,10 @@ var bugs = []bug{
 	// The explorer drives the core that ships, and finds these by the promise that each breaks.
 	{"explorer: what Redis has lost is not written back (recoversAtNoCost)", "tokencache/internal/replica/adopt.go", "	return from == measured\n", "	return false\n", "TestPromises"},
 	{"explorer: no copy of a block is kept (blockHolds)", "tokencache/internal/replica/blocks.go", "		s.keepBlock(now, quota.DeniedError{Scope: b.Scope", "		_ = now\n		s.keepBlock(Instant{Mono: -1 << 60}, quota.DeniedError{Scope: b.Scope", "TestPromises"},
-	{"explorer: a record from before a rotation is adopted (rotatedIsGone)", "tokencache/internal/replica/adopt.go", "t.MinIssued = max(t.MinIssued, v.MinIssued)", "t.MinIssued = max(0, t.MinIssued)", "TestPromises"},
 	{"explorer: a token requested without Redis is lifted to the earliest issue (rotatedIsGone)", "tokencache/internal/replica/adopt.go", "r.Issued = r.Expires - r.Lifetime.Milliseconds()\n", "r.Issued = max(r.Expires-r.Lifetime.Milliseconds(), t.MinIssued)\n", "TestPromises"},
-	{"explorer: an answer outranks what was heard of meanwhile (neverBack)", "tokencache/internal/replica/issued.go", "h.Record.Compare(r) > 0 {", "h.Record.Compare(r) > 0 && false {", "TestPromises"},
-	{"explorer: an older record is adopted (neverBack)", "tokencache/internal/replica/adopt.go", "(!valid || r.Compare(h.Record) >= 0) {", "true {", "TestPromises"},
-	{"explorer: an expired token is valid (neverExpired)", "tokencache/internal/replica/policy.go", "Expire: remaining - Leeway(lifetime)}", "Expire: remaining + lifetime}", "TestPromises"},
+	{"explorer: an answer outranks what was heard of meanwhile (invariant S1)", "tokencache/internal/replica/issued.go", "h.Record.Compare(r) > 0 {", "h.Record.Compare(r) > 0 && false {", "TestPromises"},
+	{"explorer: an older record is adopted (invariant S1)", "tokencache/internal/replica/adopt.go", "(!valid || r.Compare(h.Record) >= 0) {", "true {", "TestPromises"},
+	{"explorer: an expired token is valid (invariant I1)", "tokencache/internal/replica/policy.go", "Expire: remaining - Leeway(lifetime)}", "Expire: remaining + lifetime}", "TestPromises"},
 
 	// Callers.
 	{"a caller's context is not heeded", "tokencache/wait.go", "case <-ctx.Done():", "case <-context.Background().Done():", "TestFault/53"},
