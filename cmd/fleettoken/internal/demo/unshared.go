@@ -27,6 +27,11 @@ func (r *run) alone(ctx context.Context) string {
 		endpoint.Close()
 		r.leave = func() {}
 	}
+	const enough = 5 * time.Second // for this scenario, within one hour of the quota
+	if left := time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)); left < enough {
+		r.say(view.Info, "the quota is renewed in %s; waiting for that", view.Span(left))
+		wait(ctx, left)
+	}
 	began, d := time.Now(), &r.report.Deploys
 	refused := func() bool { return endpoint.Requests().Answered(http.StatusTooManyRequests) > 0 }
 	for !refused() {
