@@ -123,7 +123,9 @@ func (t *turn) rotated() {
 		t.breaks(rotatedIsGone, "Rotate returns, and the token is one that the fleet had before")
 	}
 	t.verb = hasRotated
-	t.w.gone = max(t.w.gone, recordOf(h).n)
+	if !t.p.rotation.lost || !h.Forced {
+		t.w.gone = max(t.w.gone, recordOf(h).n)
+	}
 	t.p.rotation = rotation{}
 }
 

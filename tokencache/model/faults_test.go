@@ -85,6 +85,7 @@ func (x *search) changes(from *state, yield func(verb, *state)) {
 		w := &s.world
 		w.record, w.stored, w.floor, w.leased, w.blocked, w.spent, w.denied, w.gone = record{}, 0, 0, false, 0, 0, 0, 0
 		x.changeAll(&s, robs)
+		x.changeAll(&s, unbounds)
 		yield(losesStore, &s)
 	}
 	if s := *from; s.world.record.n != 0 && x.mayHappen(&s, evicted) {
@@ -117,9 +118,10 @@ type change struct {
 type kind uint8
 
 const (
-	ages   kind = iota // a tick passes
-	robs               // its lease is lost, which it does not notice
-	strips             // its lease is given back by another replica: a mistake
+	ages     kind = iota // a tick passes
+	robs                 // its lease is lost, which it does not notice
+	unbounds             // Redis has lost what bounds its rotation
+	strips               // its lease is given back by another replica: a mistake
 )
 
 func (x *search) changeAll(s *state, k kind) {
@@ -130,7 +132,7 @@ func (x *search) changeAll(s *state, k kind) {
 
 // changed returns what becomes of a replica.
 func (x *search) changed(id uint32, k kind) uint32 {
-	if k != ages && !x.facts[id].lease {
+	if (k == robs || k == strips) && !x.facts[id].lease {
 		return id
 	}
 	c := change{id, k}
@@ -145,6 +147,8 @@ func (x *search) changed(id uint32, k kind) uint32 {
 		p.forget(replica.Instant{Mono: now, Wall: now})
 	case robs:
 		p.lease, p.robbed = false, true
+	case unbounds:
+		p.rotation.lost = p.rotation.phase != notRotating && p.token().Held.Record.Forced
 	case strips:
 		p.lease = false
 	}

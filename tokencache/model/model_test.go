@@ -3,6 +3,7 @@ package model
 import (
 	"flag"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,8 +17,11 @@ var large = flag.Bool("large", false, "go through millions of states for each pr
 // The core keeps every promise in every state of every world.
 func TestPromises(t *testing.T) {
 	worlds := small
-	if *large {
+	switch {
+	case *large:
 		worlds = big
+	case raced: // nothing here is concurrent but the worlds
+		worlds = slices.DeleteFunc(slices.Clone(small), func(l limits) bool { return l.replicas < 3 && l.faults[invalidation] == 0 })
 	}
 	found := exploreAll(worlds)
 	var states, depth [promises]int
@@ -55,6 +59,9 @@ func TestPromises(t *testing.T) {
 	}
 	// A world in which nothing happens breaks no promise.
 	t.Run("steps", func(t *testing.T) {
+		if raced {
+			t.Skip("not all worlds were explored")
+		}
 		for v, n := range taken {
 			if n == 0 {
 				t.Errorf("no step in any world is: %s", words[v])

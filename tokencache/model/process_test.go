@@ -74,6 +74,7 @@ type rotation struct {
 	must  int32  // the issue of the newest record that there was when it began
 
 	record replica.Record // the one that it ends with
+	lost   bool           // Redis has lost its data since that one was issued
 }
 
 // phase is what a rotation waits for.

@@ -8,11 +8,13 @@ var (
 		{"three replicas", 3, 0, [faults]uint8{leaseLost: 1, evicted: 1}},
 		{"trouble", 2, 1, [faults]uint8{trouble: 1, storeLost: 1}},
 		{"trouble, and Redis is unreachable", 2, 1, [faults]uint8{trouble: 1, cutOff: 1, direct: 1}},
-		{"a rotation", 2, 0, [faults]uint8{rotation_: 1, evicted: 1, storeLost: 1}},
-		{"Redis is unreachable", 2, 1, [faults]uint8{cutOff: 1, direct: 1, rotation_: 1}},
-		{"slow replies", 2, 1, [faults]uint8{slow: 1, leaseLost: 1, cutOff: 1, direct: 1}},
-		{"lost replies", 2, 1, [faults]uint8{replyLost: 1, direct: 1, exhausted: 1}},
-		{"lives", 2, 3, [faults]uint8{crash: 1, shortening: 1}},
+		{"a rotation", 2, 0, [faults]uint8{rotation_: 1, storeLost: 1, evicted: 1}},
+		{"Redis is unreachable", 2, 0, [faults]uint8{cutOff: 1, direct: 1, rotation_: 1}},
+		{"Redis is unreachable, and leases are lost", 2, 0, [faults]uint8{crash: 1, leaseLost: 1, cutOff: 1, direct: 1}},
+		{"slow replies", 2, 1, [faults]uint8{slow: 1, cutOff: 1, direct: 1}},
+		{"slow replies, and leases are lost", 2, 0, [faults]uint8{slow: 1, leaseLost: 1, rotation_: 1}},
+		{"lost replies", 2, 1, [faults]uint8{replyLost: 1, cutOff: 1, direct: 1}},
+		{"lives", 2, 4, [faults]uint8{shortening: 1}},
 		{"refused tokens", 2, 1, [faults]uint8{invalidation: 1, exhausted: 1}},
 	}
 	big = []limits{
