@@ -220,8 +220,13 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 
 // commit merges a record into what the fleet has, and notifies subscribers.
 func (c *client) commit(ctx context.Context, s *Source, r replica.Record, damaged []byte) (store.Result, error) {
+	record := storeRecord(r)
+	sealed, err := s.token.Seal(record)
+	if err != nil { // which says nothing of Redis
+		return "", err
+	}
 	return call(ctx, c.cache, func(ctx context.Context) (store.Result, error) {
-		return c.store.Commit(ctx, s.token, storeRecord(r), damaged)
+		return c.store.Commit(ctx, s.token, record, sealed, damaged)
 	})
 }
 

@@ -8,7 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -51,6 +53,23 @@ type Answer struct {
 	Sent   bool          // the request, or a part of it, may have reached the server
 	Took   time.Duration // until the answer was read
 }
+
+// String shows nothing of the body, which may hold a token.
+func (a Answer) String() string {
+	return fmt.Sprintf("answer with status %d and %d bytes", a.Status, len(a.Body))
+}
+
+// GoString returns String.
+func (a Answer) GoString() string { return a.String() }
+
+// Format prints String, whatever the verb.
+func (a Answer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
+
+// LogValue returns String.
+func (a Answer) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
+// MarshalText returns String. It is what encoding/json and others write.
+func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // Send sends one token request: once, whatever happens. It follows no redirect, since
 // the client secret is in it.

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -27,6 +29,15 @@ func (t Token) String() string { return "an access token" }
 
 // GoString returns String.
 func (t Token) GoString() string { return t.String() }
+
+// Format prints String, whatever the verb.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
+
+// LogValue returns String.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// MarshalText returns String. It is what encoding/json and others write.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // parseToken reads the body of a response with status 200, and believes nothing that
 // it has not checked. Its errors hold nothing of the body. date is the response's own,

@@ -3,7 +3,10 @@ package store
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -40,6 +43,15 @@ func (r Record) String() string { return fmt.Sprintf("record issued at %d", r.Is
 // GoString returns String.
 func (r Record) GoString() string { return r.String() }
 
+// Format prints String, whatever the verb.
+func (r Record) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
+
+// LogValue returns String.
+func (r Record) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// MarshalText returns String. It is what encoding/json and others write.
+func (r Record) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // body is what is encrypted of a record.
 type body struct {
 	Token  string         `json:"token"`
@@ -49,6 +61,10 @@ type body struct {
 	Extra  map[string]any `json:"extra,omitempty"`
 	Forced bool           `json:"forced,omitempty"`
 }
+
+// ErrTooLarge means that a token response is too large to share: its token, or its other
+// fields.
+var ErrTooLarge = errors.New("the token response is too large for Redis")
 
 // MaxRecordSize bounds an encrypted record, in bytes.
 const MaxRecordSize = 128 << 10
@@ -61,7 +77,7 @@ func seal(ring KeyRing, key string, r Record) ([]byte, error) {
 	}
 	sealed := ring.encrypt(plain, key, strconv.FormatInt(r.Issued, 10), strconv.FormatInt(r.Expires, 10))
 	if len(sealed) > MaxRecordSize {
-		return nil, fmt.Errorf("a token of %d bytes is too large to share", len(r.AccessToken))
+		return nil, fmt.Errorf("%w: it has %d bytes, and %d at most can be shared", ErrTooLarge, len(sealed), MaxRecordSize)
 	}
 	return sealed, nil
 }

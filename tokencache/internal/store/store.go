@@ -109,13 +109,10 @@ const (
 // Kept reports whether the fleet has the record now.
 func (r Result) Kept() bool { return r == Stored || r == Same }
 
-// Commit merges a record into what the fleet has, and notifies subscribers. damaged is an
+// Commit merges a record into what the fleet has, and notifies subscribers. sealed is the
+// record as t.Seal made it. damaged is an
 // encrypted record that is known to be damaged, and counts as none; nil: there is none.
-func (s *Store) Commit(ctx context.Context, t *Token, r Record, damaged []byte) (Result, error) {
-	sealed, err := t.Seal(r)
-	if err != nil {
-		return "", err
-	}
+func (s *Store) Commit(ctx context.Context, t *Token, r Record, sealed, damaged []byte) (Result, error) {
 	word, err := commitScript.Eval(ctx, s.rdb, []string{t.key, t.floor},
 		r.Issued, r.Expires, sealed, s.names.Channel, t.ID, minIssuedFor.Milliseconds(), damaged, MaxRecordSize, r.Forced).Text()
 	return Result(word), err

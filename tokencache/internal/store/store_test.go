@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -45,6 +46,15 @@ type testStore struct {
 	*Store
 	token  *Token
 	scopes []quota.Scope
+}
+
+// commit seals a record and commits it.
+func (s testStore) commit(ctx context.Context, t *Token, r Record, damaged []byte) (Result, error) {
+	sealed, err := t.Seal(r)
+	if err != nil {
+		return "", err
+	}
+	return s.Commit(ctx, t, r, sealed, damaged)
 }
 
 func newTestStore(rdb redis.UniversalClient) testStore {
@@ -106,7 +116,7 @@ func TestStore(t *testing.T) {
 			{8, now + 70000, true, "older", [2]int64{9, now + 60000}}, // and is a floor all the same
 			{7, now + 70000, false, "outdated", [2]int64{9, now + 60000}},
 		} {
-			got, err := s.Commit(ctx, s.token, testRecord(step.issued, step.expires, step.forced), nil)
+			got, err := s.commit(ctx, s.token, testRecord(step.issued, step.expires, step.forced), nil)
 			if err != nil || got != step.want {
 				t.Errorf("step %d: commit: got %q, %v, want %q", i, got, err, step.want)
 			}
@@ -130,7 +140,7 @@ func TestStore(t *testing.T) {
 
 		// The record is lost, and one from before the rotation comes back.
 		rdb.Del(ctx, s.token.Key())
-		if got, err := s.Commit(ctx, s.token, testRecord(7, now+70000, false), nil); err != nil || got != "outdated" {
+		if got, err := s.commit(ctx, s.token, testRecord(7, now+70000, false), nil); err != nil || got != "outdated" {
 			t.Errorf("commit from before the rotation after a loss: got %q, %v", got, err)
 		}
 
@@ -147,13 +157,13 @@ func TestStore(t *testing.T) {
 			if !errors.Is(v.Problem, ErrDamaged) || v.Record != nil {
 				t.Errorf("%s: got %v, %v, want damage", name, v.Record, v.Problem)
 			}
-			if got, err := s.Commit(ctx, s.token, testRecord(9, now+60000, false), v.Damaged); err != nil || got != "stored" {
+			if got, err := s.commit(ctx, s.token, testRecord(9, now+60000, false), v.Damaged); err != nil || got != "stored" {
 				t.Errorf("%s: commit: got %q, %v", name, got, err)
 			}
 			rdb.Del(ctx, s.token.Key())
 		}
 		rdb.HSet(ctx, s.token.Key(), "issued", "9", "expires", now+99999, "sealed", "garbage")
-		if got, err := s.Commit(ctx, s.token, testRecord(9, now+60000, false), []byte("other garbage")); err != nil || got != "older" {
+		if got, err := s.commit(ctx, s.token, testRecord(9, now+60000, false), []byte("other garbage")); err != nil || got != "older" {
 			t.Errorf("commit over a record that was not known to be damaged: got %q, %v", got, err)
 		}
 
@@ -196,7 +206,7 @@ func TestCommitMerges(t *testing.T) {
 				order := append(slices.Clone(records), records[rand.IntN(6)], records[rand.IntN(6)])
 				rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 				for _, r := range order {
-					if _, err := s.Commit(ctx, s.token, r, nil); err != nil {
+					if _, err := s.commit(ctx, s.token, r, nil); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -220,7 +230,7 @@ func TestFetchMany(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UnixMilli()
 		for i, token := range tokens {
 			if i%2 == 0 {
-				if _, err := s.Commit(t.Context(), token, testRecord(int64(i), expires, false), nil); err != nil {
+				if _, err := s.commit(t.Context(), token, testRecord(int64(i), expires, false), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
