@@ -65,7 +65,8 @@ func (p *process) calls(w *world, step func(v verb, f fault, make func(*turn))) 
 func (t *turn) rotates() {
 	v := t.w.snapshot()
 	t.apply(func(s *replica.State) { s.Merge(t.w.now(), 0, v, 0) })
-	t.p.rotation = rotation{phase: obtaining, since: v.Now, old: t.p.token().Held.Record.Token, must: t.w.newest}
+	t.w.era++
+	t.p.rotation = rotation{phase: obtaining, since: v.Now, old: t.p.token().Held.Record.Token, must: t.w.newest, era: t.w.era}
 	if t.x.wrong.anyOtherToken {
 		t.p.rotation.since = 0
 	}
@@ -124,7 +125,7 @@ func (t *turn) rotated() {
 	}
 	t.verb = hasRotated
 	if !t.p.rotation.lost || !h.Forced {
-		t.w.gone = max(t.w.gone, recordOf(h).n)
+		t.w.gone = max(t.w.gone, t.p.rotation.era)
 	}
 	t.p.rotation = rotation{}
 }

@@ -24,13 +24,13 @@ type process struct {
 
 	view     replica.Snapshot // that is being applied
 	reading  bool             // it is on its way
-	gone     uint8            // tokens requested before this one had been rotated away when it was read
+	gone     uint8            // tokens of earlier eras had been rotated away when it was read
 	reports  []replica.Report // that are being sent
 	reported bool             // some were, since the snapshot
 	early    early
 	request  replica.Request
 	asked    replica.Issue // when the request was admitted, and sent
-	sent     bool          // it was sent
+	sent     bool          // it was
 	coming   record        // what the answer brings. None: no token
 	made     replica.Record
 	commit   commit
@@ -48,9 +48,9 @@ type process struct {
 
 // An early admission was asked for with the lease, at a cold start.
 type early struct {
-	cold   bool  // the lease is to be taken so, or was
-	n      uint8 // the request that was admitted. 0: none
-	now    int64
+	cold   bool            // the lease is to be taken so, or was
+	n      uint8           // which request was admitted. 0: none
+	now    int64           // when, by the clock of Redis
 	at     replica.Instant // when the reply came
 	denied *quota.DeniedError
 }
@@ -72,6 +72,7 @@ type rotation struct {
 	old   string // what was held then
 	not   string // what is to be replaced
 	must  int32  // the issue of the newest record that there was when it began
+	era   uint8  // which rotation it is
 
 	record replica.Record // the one that it ends with
 	lost   bool           // Redis has lost its data since that one was issued

@@ -94,8 +94,7 @@ func (t *turn) admitted(n uint8, now int64, at replica.Instant, then then) {
 	t.p.early = early{}
 	t.event("Admitted")
 	t.apply((*replica.State).RedisWorked)
-	t.p.asked = replica.Issue{Now: now, Admitted: at}
-	t.p.coming = record{n: n}
+	t.p.asked, t.p.coming = replica.Issue{Now: now, Admitted: at}, record{n: n}
 	switch then {
 	case atOnce:
 		t.sends()
@@ -127,10 +126,7 @@ var unsent = replica.Report{Answer: quota.Answer{Outcome: quota.Unsent}}
 // sends sends the request that was admitted.
 func (t *turn) sends() {
 	t.ask()
-	n := t.p.coming.n
-	if t.p.coming = t.w.issue(); t.p.coming.n != 0 {
-		t.p.coming.n = n
-	} else {
+	if t.p.coming = t.w.issue(t.p.coming.n); t.p.coming.n == 0 {
 		t.marks |= refused
 	}
 	t.p.sent, t.p.asked.Sent = true, t.w.now()
@@ -241,7 +237,7 @@ func (t *turn) goesBeyond() {
 	t.ask()
 	t.marks |= direct_
 	t.w.seq++
-	if t.p.coming = t.w.issue(); t.p.coming.n == 0 {
+	if t.p.coming = t.w.issue(t.w.seq); t.p.coming.n == 0 {
 		t.marks |= refused
 	}
 	t.p.sent, t.p.asked = true, replica.Issue{Sent: t.w.requested()}
@@ -266,8 +262,7 @@ func (t *turn) asksAtOnce() {
 	t.requestsUnasked()
 	t.w.seq++
 	t.p.at = trace.LeasedSending
-	t.p.asked = replica.Issue{Now: millis(t.w.requested()), Admitted: t.w.now()}
-	t.p.coming = record{n: t.w.seq}
+	t.p.asked, t.p.coming = replica.Issue{Now: millis(t.w.requested()), Admitted: t.w.now()}, record{n: t.w.seq}
 	t.sends()
 }
 

@@ -115,9 +115,6 @@ func (t *turn) apply(f func(s *replica.State)) {
 		if n.issued != 0 && was.issued != 0 {
 			back = n.issued < was.issued
 		}
-		if late := t.p.view.At != now; late && was.issued == 0 {
-			back = false // it was dated, and may be newer than that by as much as the reply took
-		}
 		gone := t.w.gone
 		if t.p.view.Now != 0 {
 			gone = t.p.gone // when that was read
@@ -125,7 +122,7 @@ func (t *turn) apply(f func(s *replica.State)) {
 		switch {
 		case old.Valid(now) && back:
 			t.breaks(neverBack, "it serves a token that is older than the one it had")
-		case fleets && n.n < gone:
+		case fleets && n.era < gone:
 			t.breaks(rotatedIsGone, "it adopts a token that was requested before one that was rotated away")
 		case fleets && h.Record.Issued < t.p.token().MinIssued:
 			t.breaks(rotatedIsGone, "it adopts a token although it knows that it was rotated away")

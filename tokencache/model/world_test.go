@@ -26,11 +26,12 @@ const (
 	window    = tick + tick/4
 )
 
-// A record is a record in Redis, or a token. The first two fields are what is true, and
+// A record is a record in Redis, or a token. The first three fields are what is true, and
 // the others what the record claims.
 type record struct {
-	n             uint8 // how many tokens were requested until then. 0: no token
+	n             uint8 // which request it is, as they were admitted. 0: no token
 	dies          uint8 // the tick in which it has expired
+	era           uint8 // how many rotations had begun when the request was sent
 	short, forced bool
 	issued        int32 // by the clock of Redis, milliseconds. 0: requested without Redis, and not known yet
 	expires       int32
@@ -46,7 +47,7 @@ func (r record) lifetime() time.Duration {
 // core returns r as package replica has it. The name of the token is what is true of it.
 func (r record) core() replica.Record {
 	return replica.Record{
-		Token: string([]byte{r.n, r.dies}), Issued: int64(r.issued), Expires: int64(r.expires), Lifetime: r.lifetime(), Forced: r.forced,
+		Token: string([]byte{r.n, r.dies, r.era}), Issued: int64(r.issued), Expires: int64(r.expires), Lifetime: r.lifetime(), Forced: r.forced,
 	}
 }
 
@@ -54,7 +55,7 @@ func recordOf(r replica.Record) record {
 	if r.Token == "" {
 		return record{}
 	}
-	return record{r.Token[0], r.Token[1], r.Lifetime == shortLife, r.Forced, int32(r.Issued), int32(r.Expires)}
+	return record{r.Token[0], r.Token[1], r.Token[2], r.Lifetime == shortLife, r.Forced, int32(r.Issued), int32(r.Expires)}
 }
 
 // mood is how the token endpoint answers.
@@ -69,7 +70,7 @@ const (
 // A world is all that a step of a replica can depend on, but for the replica itself.
 type world struct {
 	tick uint8
-	seq  uint8 // token requests until now
+	seq  uint8 // token requests that were admitted until now, or sent without Redis
 
 	// Redis.
 	record  record
@@ -86,7 +87,8 @@ type world struct {
 
 	// For the promises.
 	newest int32 // the issue of the newest record there ever was
-	gone   uint8 // tokens requested before this one were rotated away
+	era    uint8 // how many rotations have begun
+	gone   uint8 // tokens of earlier eras were rotated away
 }
 
 func (w *world) now() replica.Instant { return w.instant(2*int(w.seq) + 1) }
@@ -190,13 +192,13 @@ func (w *world) report(r replica.Report) {
 	}
 }
 
-// issue decides what a request that is sent now comes to: the token that its answer
+// issue decides what request n comes to, which is sent now: the token that its answer
 // brings, or none.
-func (w *world) issue() record {
+func (w *world) issue(n uint8) record {
 	if w.mood != well {
 		return record{}
 	}
-	r := record{n: w.seq, short: w.short}
+	r := record{n: n, era: w.era, short: w.short}
 	r.dies = w.tick + uint8(r.lifetime()/tick) + 1
 	return r
 }

@@ -18,17 +18,19 @@ var (
 		{"refused tokens", 2, 1, [faults]uint8{invalidation: 1, exhausted: 1}},
 	}
 	big = []limits{
-		{"leases are lost", 3, 2, [faults]uint8{leaseLost: 2, evicted: 1, crash: 1}},
-		{"data is lost", 3, 2, [faults]uint8{storeLost: 1, crash: 1}},
-		{"four replicas", 4, 0, [faults]uint8{leaseLost: 1, storeLost: 1}},
-		{"trouble", 3, 1, [faults]uint8{trouble: 1, storeLost: 1, crash: 1}},
-		{"trouble, and Redis is unreachable", 2, 2, [faults]uint8{trouble: 2, cutOff: 1, direct: 1, crash: 1}},
-		{"a rotation, and leases and data are lost", 2, 2, [faults]uint8{rotation_: 1, leaseLost: 1, storeLost: 1}},
-		{"a rotation, and Redis is unreachable", 2, 2, [faults]uint8{rotation_: 1, cutOff: 1, direct: 1, shortening: 1}},
-		{"two rotations", 3, 0, [faults]uint8{rotation_: 2, leaseLost: 1}},
-		{"slow replies", 2, 2, [faults]uint8{slow: 2, leaseLost: 1, rotation_: 1}},
-		{"lost replies", 3, 1, [faults]uint8{replyLost: 2, exhausted: 1, invalidation: 1}},
-		{"lives", 2, 4, [faults]uint8{cutOff: 1, crash: 1, leaseLost: 1, shortening: 1}},
+		{"leases are lost", 3, 0, [faults]uint8{leaseLost: 2, evicted: 1}},
+		{"leases are lost, and lives", 2, 3, [faults]uint8{leaseLost: 1, crash: 1}},
+		{"data is lost", 3, 0, [faults]uint8{storeLost: 1, crash: 1}},
+		{"four replicas", 4, 0, [faults]uint8{leaseLost: 1}},
+		{"trouble", 3, 0, [faults]uint8{trouble: 1, storeLost: 1}},
+		{"trouble, and Redis is unreachable", 2, 1, [faults]uint8{trouble: 1, cutOff: 1, direct: 1, crash: 1}},
+		{"a rotation, and leases and data are lost", 2, 1, [faults]uint8{rotation_: 1, leaseLost: 1, storeLost: 1}},
+		{"a rotation, and Redis is unreachable", 2, 1, [faults]uint8{rotation_: 1, cutOff: 1, direct: 1, shortening: 1}},
+		{"two rotations", 2, 0, [faults]uint8{rotation_: 2, leaseLost: 1, storeLost: 1}},
+		{"a rotation among three", 3, 0, [faults]uint8{rotation_: 1, evicted: 1}},
+		{"slow replies", 2, 1, [faults]uint8{slow: 1, leaseLost: 1, rotation_: 1}},
+		{"lost replies", 3, 0, [faults]uint8{replyLost: 1, exhausted: 1, invalidation: 1}},
+		{"lives", 2, 4, [faults]uint8{cutOff: 1, shortening: 1}},
 	}
 )
 
