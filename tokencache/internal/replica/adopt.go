@@ -80,11 +80,16 @@ func (s *State) merge(now Instant, id int, v Snapshot, from origin, random float
 	if r := v.Record; r != nil && r.Issued >= t.MinIssued && (!valid || r.Compare(h.Record) >= 0) {
 		// No token has more left than its whole life, whatever the clock of Redis
 		// says: it may have been set back.
-		s.adopt(now, id, *r, min(millis(r.Expires-v.Now), r.Lifetime), v.At, from, random)
-		if t.Held.Record.Token != last.Record.Token {
-			s.notify(Notice{Kind: Adopted, ID: id, Held: t.Held})
+		remaining := min(millis(r.Expires-v.Now), r.Lifetime)
+		// A newer one that has expired, as when the reply took that long, is no better.
+		expired := now.Since(v.At) >= s.Terms.PlanFor(r.Lifetime, remaining).Expire
+		if !valid || !expired || r.Token == h.Record.Token {
+			s.adopt(now, id, *r, remaining, v.At, from, random)
+			if t.Held.Record.Token != last.Record.Token {
+				s.notify(Notice{Kind: Adopted, ID: id, Held: t.Held})
+			}
+			return false
 		}
-		return false
 	}
 	switch {
 	case !valid || v.Problem == UnknownKey:

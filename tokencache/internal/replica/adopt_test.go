@@ -43,3 +43,33 @@ func TestSlowReplyDoesNotAgeANewerToken(t *testing.T) {
 		t.Errorf("got %s, estimated %v, want a measured age", step, s.Tokens[id].Held.Estimated())
 	}
 }
+
+// A newer token that has expired before the reply was applied does not replace one that is
+// valid: the process was stopped, and the provider has shortened lifetimes.
+func TestExpiredRecordDoesNotReplaceAValidToken(t *testing.T) {
+	at := func(m time.Duration) Instant { return Instant{Mono: m * time.Minute, Wall: m * time.Minute} }
+	redis := func(m int64) int64 { return 1_000_000 + m*time.Minute.Milliseconds() }
+	record := func(token string, issued int64, lifetime time.Duration) *Record {
+		return &Record{Token: token, Issued: redis(issued), Expires: redis(issued) + lifetime.Milliseconds(), Lifetime: lifetime}
+	}
+	s := State{Terms: usual}
+	id := s.Add("t", nil)
+	s.Wait(id)
+	s.Fetched(at(1), id, Snapshot{At: at(1), Now: redis(1), Record: record("old", 0, 10*time.Hour)}, Context{}, 0)
+	slow := Snapshot{At: at(3), Now: redis(3), Record: record("new", 2, 10*time.Minute)}
+	if step := s.Fetched(at(30), id, slow, Context{}, 0); step != WriteBack {
+		t.Errorf("got %s, want WriteBack", step)
+	}
+	if held := s.Tokens[id].Held; held.Record.Token != "old" || !held.Valid(at(30)) {
+		t.Errorf("got %q, valid %v, want the old one, which is valid", held.Record.Token, held.Valid(at(30)))
+	}
+	if step := s.WroteBack(at(30), id, false, slow, Context{}, 0); step != Done {
+		t.Errorf("got %s, want Done", step)
+	}
+
+	// In time, it does.
+	s.Fetched(at(31), id, Snapshot{At: at(31), Now: redis(31), Record: record("newer", 30, 10*time.Minute)}, Context{}, 0)
+	if held := s.Tokens[id].Held; held.Record.Token != "newer" || !held.Valid(at(31)) {
+		t.Errorf("got %q, valid %v, want the newer one", held.Record.Token, held.Valid(at(31)))
+	}
+}
