@@ -117,9 +117,11 @@
 //   - A reply that was sent before a token was issued measured the age of that token, which
 //     a notification had brought meanwhile. So the token looked old, and one more was
 //     requested.
+//   - A newer token that had expired before a slow reply was applied replaced one that was
+//     valid, if the provider had shortened lifetimes in between.
 //   - A replica whose token has expired takes an older one that is still valid, if the
 //     provider has shortened lifetimes in between.
 //
 // All but the last, which is right, are mended. They are shown with the real parts in
-// tokencache/late_test.go, and the one about the slow reply in replica/adopt_test.go.
+// tokencache/late_test.go, and those about slow replies in replica/adopt_test.go.
 package model

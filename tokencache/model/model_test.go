@@ -19,7 +19,7 @@ func TestPromises(t *testing.T) {
 	worlds := small
 	switch {
 	case *large:
-		worlds = big
+		worlds = slices.Concat(small, big)
 	case raced: // nothing here is concurrent but the worlds
 		worlds = slices.DeleteFunc(slices.Clone(small), func(l limits) bool { return l.replicas < 3 && l.faults[invalidation] == 0 })
 	}

@@ -62,7 +62,7 @@ func (p *process) facts() facts {
 		valid: p.token().Held.Valid(now), lease: p.lease, robbed: p.robbed, inFlight: p.at == trace.LeasedSending && p.sent,
 		dies: held.dies, issued: held.issued,
 	}
-	f.heldUp = !f.valid && (p.core.Blocked(now, 0) != nil || p.token().Failing(now) || p.sent && p.coming.n == 0)
+	f.heldUp = !f.valid && (p.core.Blocked(now, 0) != nil || p.token().Failing(now) || p.sent && p.coming.n == 0 || len(p.view.Blocked) > 0)
 	switch p.at {
 	case trace.Idle, trace.Released, trace.Fetched, trace.WritingBack, trace.Acquiring, trace.Leased, trace.LeasedWritingBack, trace.LeasedDone:
 		f.busy = p.reading && p.at != trace.Idle && p.at != trace.Released // it may have read too early

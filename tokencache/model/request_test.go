@@ -190,6 +190,9 @@ func (t *turn) failed() {
 func (t *turn) issued() {
 	t.p.asked.Record = t.p.coming.core()
 	t.transition("Issued", func(s *replica.State) { t.p.made, _ = s.Issued(t.w.now(), t.p.request, t.p.asked, 0) })
+	for t.p.made.Issued >= millis(t.w.now()) { // a request takes some milliseconds
+		t.w.seq++
+	}
 	t.p.told = 0
 	t.p.request, t.p.asked, t.p.coming, t.p.sent = replica.Request{}, replica.Issue{}, record{}, false
 }
