@@ -3,83 +3,104 @@
 // which steps of replicas and faults fall together. The worlds of this package are small
 // enough to see all of them.
 //
-//	go test ./tokencache/model                    a few seconds: small worlds, and all mistakes
+//	go test ./tokencache/model                    15 seconds: small worlds, and all mistakes
 //	go test ./tokencache/model -v -timeout 30m -args -large
-//	                                              five minutes and eight gigabytes: fifteen million states
+//	                                              MINUTES minutes and GIGABYTES gigabytes: STATES million states
 //
 // All of it is in test files, so nothing of it ships.
 //
 // # How it works
 //
-// A state is what each replica holds, knows and is about to do, what is in Redis, how the
-// token endpoint answers, and what has happened so far (state_test.go). From a state, each
-// replica can take its next step (shell_test.go), and time, Redis, the endpoint and the
-// network can do something (faults_test.go). The search begins with a cold fleet and
-// follows every step from every state, nearest first, until there is no new one
-// (check_test.go). In each, the promises are checked (promises_test.go). The way to the
-// first broken promise is therefore a shortest one, and is printed step by step.
+// A state consists of the replicas and of the world around them: what is in Redis, how the
+// token endpoint answers, the time, and what has happened so far (world_test.go,
+// search_test.go). Each replica is the replica.State that ships, the place of its refresh
+// in the table of package trace, and what its shell has in hand there (process_test.go).
+// From a state, each replica can take its next step (shell_test.go, coldstart_test.go,
+// request_test.go), notifications, operators and faults can reach it (callers_test.go),
+// and time, Redis and the endpoint can change (faults_test.go). The search begins with a
+// cold fleet and follows every step from every state, nearest first, until there is no new
+// one. After each step the promises are checked (promises_test.go, recovery_test.go). The
+// way to the first broken promise is therefore a shortest one, and is printed step by step.
 //
-// What a replica decides is not modelled. What is remembered of it makes a replica.State,
-// the transitions that ship are applied to that, their invariants are checked, and what
-// came of them is remembered (core_test.go). The shell around it, which does the I/O, is
-// written down here once more. Its order is held to the table of package trace in every
-// step, and so is each refresh of the stories of package tokencache: a trace that was
-// recorded there is a path here.
+// What a replica decides is not modelled: the transitions that ship decide, and State.Next
+// says when a refresh is due. The invariants of package replica are checked after each. The
+// shell, which does the I/O, is written down here once more. Each of its steps goes along
+// rows of the table of package trace, and so does each refresh of the stories of package
+// tokencache: a trace that was recorded there is a path here. All rows are taken that one
+// token can take.
 //
-// A replica that is stopped is one that takes no step while others do. States that differ
-// only in which replica is which are the same state.
+// Replicas that are equal are one. They are made equal in what can make no difference: a
+// deadline that has passed, a wait of less than a quarter of a tick, the words of an error,
+// and the part of a tick at which something was measured (process.forget). All of them run
+// the same program, so states that differ only in which replica is which are the same
+// state. A replica that is stopped is one that takes no step while others do.
 //
 // # What is left out
 //
 //   - A world is bounded: two to four replicas, a few ticks of time, and each fault once
 //     or twice. Mistakes show in small worlds.
-//   - A token lives for three ticks, or two after the provider has shortened lifetimes.
-//     The last tick is its renewal window. What takes less time than a tick has an order
-//     and no length, so there are no timeouts: a lease ends by itself only when no live
-//     replica has it, and by a fault otherwise.
-//   - Token requests are sent at times that differ, and the clock of Redis never goes back.
+//   - A tick is an hour. A token lives for three, or two after the provider has shortened
+//     lifetimes. The last tick is its renewal window. What takes less than a quarter of a
+//     tick has an order and no length: a replica that retries within a minute may do so at
+//     once, or much later. All random numbers are zero.
+//   - A lease ends by itself only when no live replica has it, and by a fault otherwise. A
+//     replica that is stopped for a tick finds that its lease has ended. It may be stopped
+//     after it has found that there is time, as a fault.
+//   - The clocks of all hosts show the same time, and that of Redis never goes back.
 //   - A step is what one script or one answer does. A token is issued, or not, when the
-//     request is sent; the answer comes later, or is lost. No other reply is lost.
-//   - The ledger is one block: either every replica may send a request, or none. Windows,
-//     priorities and the time to wait are those of package quota.
-//   - A replica that dies is at once a cold one. It may take no step for long. When a
-//     replica would refresh next is not remembered, so it may at any time.
-//   - There is one token, callers wait for it always, and notifications may come at any
-//     time or never. Their age is known, so no life is an estimate.
+//     request is sent; the answer comes later, or is lost. The replies of Redis come at once,
+//     come late or are lost; the last two are faults, but for the reply of a cold start.
+//   - The ledger is one block, or one quota that is spent, until the next tick. Windows and
+//     priorities are those of package quota.
+//   - A replica that dies is at once a cold one. It may take no step for long.
+//   - There is one token, and one way to request it. Callers wait for it always.
+//   - A notification carries the record that is in Redis, and may come at any time or never.
 //   - Nothing is encrypted, and only the fleet writes to Redis.
+//   - A token that was requested without Redis is dated when a reply of Redis is applied,
+//     as old as it can be. So a late reply makes it count as older than it is.
 //
 // TestCommitScript runs the merge of this package and commit.lua on the same records and
 // earliest issues, and compares what they make of them.
 //
 // # What is promised
 //
-// The names in brackets are those of promises_test.go.
+// The names are those of promises_test.go. With -large, each promise has been kept in as
+// many states (in millions):
 //
-//	One token request is in flight, and one more for each lease that was lost, also with the
-//	data of Redis. Requests without Redis have a budget of their own. (oneInFlight)
-//	The record in Redis never goes back, but by loss, eviction and expiry. (storeNeverBack)
-//	No replica goes back to an older token while it has a newer one that is valid. (neverBack)
-//	No replica serves an expired token. (neverExpired)
-//	There is one token a life, and one more for each fault: a lost lease, lost or evicted
-//	data, a death with what only the dead replica knew, a cut from Redis, a request without
-//	it, a rotation. Redis that loses its data and a lease counts as both. (requestsBounded)
-//	A replica that knows of a block sends no request. Requests that bring no token are one
-//	for each time of trouble, and one for each loss. (blockHolds)
-//	When a rotation is over, the token is none that the fleet had before, and nothing that
-//	was requested earlier is adopted any more, until Redis loses its data. The eviction of
-//	the record is no excuse. (rotatedIsGone)
-//	From every state, if no more faults happen, there is a way to one in which every replica
-//	has a valid token. (recovers)
-//	If a replica has a token that all may have, and none is about to send a request, there is
-//	such a way without another token request. (recoversAtNoCost)
-//	The invariants of package replica hold after every transition. (invariants)
-//	The steps of a refresh are in the order of package trace. (inOrder)
+//	M1   oneInFlight       One token request is in flight, and one more for each lease that
+//	                       was lost, also with the data of Redis. Requests without Redis
+//	                       have a budget of their own.
+//	M2   storeNeverBack    The record in Redis never goes back, but by loss, eviction and
+//	                       expiry.
+//	M3   neverBack         No replica goes back to an older token while it has a newer one
+//	                       that is valid.
+//	M4   neverExpired      No replica serves an expired token.
+//	M5   requestsBounded   There is one token a life, and one more for each fault: a lost
+//	                       lease, lost or evicted data, a lost reply, a death with what only
+//	                       the dead replica knew, a cut from Redis, a request without it, a
+//	                       rotation, a token that an API refused. Redis that loses its data
+//	                       and a lease counts as both.
+//	M6   blockHolds        A replica that knows of a block sends no request. Requests that
+//	                       bring no token are one for each tick of trouble, and one for each
+//	                       loss.
+//	M7   rotatedIsGone     When a rotation is over, the token is none that the fleet had
+//	                       before, and nothing that was requested before it began is adopted
+//	                       by what is read after that, until Redis loses its data. The
+//	                       eviction of the record is no excuse.
+//	M8   recovers          From every state, if no more faults happen, there is a way to one
+//	                       in which every replica has a valid token: at once, or in the next
+//	                       tick if a block or the quota holds requests back.
+//	M9   recoversAtNoCost  If a replica has a token that all may have, and none is about to
+//	                       send a request, there is such a way without another token request,
+//	                       and without waiting for a tick.
+//	M10  invariants        The invariants of package replica hold after every transition.
 //
 // # What it would notice
 //
-// A checker that finds nothing shows nothing. So mistakes of the shell are planted
-// (mistakes_test.go), and each must be found, by the promise that it breaks. Mistakes of
-// the core are planted into the code that ships, by e2e/planted.
+// A checker that finds nothing shows nothing. So mistakes of the shell and of Redis are
+// planted (mistakes_test.go), and each must be found, by the promise that it breaks. Mistakes
+// of the core are planted into the code that ships, by e2e/planted, and each must be found by
+// the subtest of TestPromises that has the name of the promise.
 //
 // # What it found
 //
@@ -93,9 +114,14 @@
 //     lease was lost, a token requested before a rotation so replaced the one that came of it.
 //   - An answer to a request without Redis replaced a newer token that the replica had heard
 //     of while it waited.
+//   - A reply that was sent before a token was issued measured the age of that token, which
+//     a notification had brought meanwhile. So the token looked old, and one more was
+//     requested.
+//   - A newer token that had expired before a slow reply was applied replaced one that was
+//     valid, if the provider had shortened lifetimes in between.
 //   - A replica whose token has expired takes an older one that is still valid, if the
 //     provider has shortened lifetimes in between.
 //
-// All but the last, which is right, are mended, and shown with the real parts in
-// tokencache/late_test.go.
+// All but the last, which is right, are mended. They are shown with the real parts in
+// tokencache/late_test.go, and those about slow replies in replica/adopt_test.go.
 package model

@@ -1,7 +1,7 @@
 package model
 
-// mistakes are what a shell could get wrong. Without any, it is the one that ships. What
-// the core could get wrong is planted into its code, by e2e/planted.
+// mistakes are what a shell could get wrong, or Redis. Without any, it is the one that
+// ships. What the core could get wrong is planted into its code, by e2e/planted.
 type mistakes struct {
 	noSecondFetch    bool // under the lease, it does not fetch again
 	fence            bool // the holder of the lease writes over what is there
@@ -10,13 +10,11 @@ type mistakes struct {
 	errorIsHeld      bool // an error of Redis is taken for a lease that another replica holds
 	errorIsNone      bool // an error of Redis is taken for a fleet without a token
 	retryUnderLease  bool // an answer that was lost is requested again, at once
-	liveFromAnswer   bool // a token's life counts from the answer
 	anyOtherToken    bool // a rotation is over with any token but the one that the replica had
 	borrowedRotation bool // a rotation that another replica's renewal ends does not bound what is adopted
 }
 
-// A planted mistake, the smallest world in which it shows, and the promise that
-// it breaks.
+// A planted mistake, the smallest world in which it shows, and the promise that it breaks.
 type planted struct {
 	name   string
 	wrong  mistakes
@@ -38,12 +36,10 @@ var plants = []planted{
 		limits{replicas: 2, faults: [faults]uint8{cutOff: 1}}, recovers},
 	{"an error of Redis is taken for a fleet without a token", mistakes{errorIsNone: true},
 		limits{replicas: 2, faults: [faults]uint8{cutOff: 1}}, oneInFlight},
-	{"a lost answer is asked for again under the lease, without limit", mistakes{retryUnderLease: true},
+	{"a lost answer is requested again under the lease, without limit", mistakes{retryUnderLease: true},
 		limits{replicas: 2, faults: [faults]uint8{trouble: 1}}, blockHolds},
-	{"a token's life counts from the answer", mistakes{liveFromAnswer: true},
-		limits{replicas: 2, ticks: 4}, neverExpired},
 	{"a rotation is over with any other token", mistakes{anyOtherToken: true},
-		limits{replicas: 2, faults: [faults]uint8{rotation: 1, storeLost: 1}}, rotatedIsGone},
-	{"a rotation with another one's token leaves no floor", mistakes{borrowedRotation: true},
-		limits{replicas: 3, ticks: 2, faults: [faults]uint8{rotation: 1, evicted: 1}}, rotatedIsGone},
+		limits{replicas: 2, faults: [faults]uint8{rotation_: 1, storeLost: 1}}, rotatedIsGone},
+	{"a rotation with another replica's token does not bound what is adopted", mistakes{borrowedRotation: true},
+		limits{replicas: 3, faults: [faults]uint8{rotation_: 1, evicted: 2}}, rotatedIsGone},
 }

@@ -1,6 +1,12 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
+	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
+)
 
 // This file is what the package promises.
 
@@ -19,24 +25,14 @@ const (
 	recovers
 	recoversAtNoCost
 	invariants
-	inOrder
 	promises
 )
 
+// String returns the name of p.
 func (p promise) String() string {
-	return [...]string{
-		none:             "nothing",
-		oneInFlight:      "one token request in flight, and one more for each lease that was lost",
-		storeNeverBack:   "the record in Redis never goes back",
-		neverBack:        "no replica goes back to an older token",
-		neverExpired:     "no replica serves an expired token",
-		requestsBounded:  "one token request a life, and one for each fault",
-		blockHolds:       "no replica that knows of a block sends a request; one probe for each loss",
-		rotatedIsGone:    "what was rotated away does not come back",
-		recovers:         "when the faults are over, every replica gets a valid token",
-		recoversAtNoCost: "no replica requests what another one has",
-		invariants:       "the invariants of package replica",
-		inOrder:          "the order of a refresh, as package trace has it",
+	return [promises]string{
+		"none", "oneInFlight", "storeNeverBack", "neverBack", "neverExpired", "requestsBounded", "blockHolds", "rotatedIsGone",
+		"recovers", "recoversAtNoCost", "invariants",
 	}[p]
 }
 
@@ -46,72 +42,70 @@ type broken struct {
 	how     string
 }
 
-func (r *run) breaks(p promise, how string) {
-	if r.problem.promise == none {
-		r.problem = broken{p, how}
+// facts are what the promises have to know of a replica.
+type facts struct {
+	valid    bool // it has a token that it serves
+	heldUp   bool // it has none, and knows that it gets none before the next tick
+	lease    bool // the lease has its name
+	robbed   bool // it does not know that the lease is lost
+	inFlight bool // its token request is, under a lease
+	busy     bool // it is about to send a token request, or has the answer
+	dies     uint8
+	issued   int32
+}
+
+func (p *process) facts() facts {
+	at := begins(p.tick) + time.Millisecond
+	now := replica.Instant{Mono: at, Wall: at}
+	held := recordOf(p.token().Held.Record)
+	f := facts{
+		valid: p.token().Held.Valid(now), lease: p.lease, robbed: p.robbed, inFlight: p.at == trace.LeasedSending && p.sent,
+		dies: held.dies, issued: held.issued,
 	}
+	f.heldUp = !f.valid && (p.core.Blocked(now, 0) != nil || p.token().Failing(now) || p.sent && p.coming.n == 0 || len(p.view.Blocked) > 0)
+	switch p.at {
+	case trace.Idle, trace.Released, trace.Fetched, trace.WritingBack, trace.Acquiring, trace.Leased, trace.LeasedWritingBack, trace.LeasedDone:
+		f.busy = p.reading && p.at != trace.Idle && p.at != trace.Released // it may have read too early
+	default:
+		f.busy = true
+	}
+	return f
 }
 
 // judge holds a state against the promises that a state can break.
-func judge(s *state) broken {
+func (x *search) judge(s *state) broken {
 	inFlight, robbed := 0, 0
-	for i := range s.replicas {
-		p := &s.replicas[i]
-		if p.at == asking {
+	for _, id := range s.replicas[:x.limits.replicas] {
+		f := &x.facts[id]
+		if f.inFlight {
 			inFlight++
-			if p.robbed {
+			if f.robbed {
 				robbed++
 			}
 		}
-		if s.valid(p.held) && s.clock >= p.held.dies().tick() {
+		if f.valid && s.world.tick >= f.dies {
 			return broken{neverExpired, "a token is served that has expired"}
 		}
 	}
 	h := &s.happened
-	// A request whose sender has lost its lease by a fault is the only kind
-	// that may be there besides another one. So there are never more than one
-	// and the leases lost.
+	// A request whose sender has lost its lease by a fault is the only kind that may be
+	// there besides another one. So there are never more than one and the leases lost.
 	if inFlight > robbed+1 {
 		return broken{oneInFlight, fmt.Sprintf("%d token requests are in flight, and %d of the senders lost their leases", inFlight, robbed)}
 	}
-	period := uint8(life - window)
+	period := uint8((longLife - window + tick) / tick)
 	if h[shortening] > 0 {
-		period = shortLife - window
+		period = uint8((shortLife - window + tick) / tick)
 	}
-	lives := 1 + s.clock/period
+	lives := 1 + s.world.tick/period
 	// A replica that loses Redis with an answer on the way cannot share it.
-	costs := h[leaseLost] + h[leaseToo] + h[storeLost] + h[evicted] + h[wasted] + h[rotation] + h[cutOff] + h[direct]
+	losses := h[leaseLost] + h[leaseToo] + h[storeLost] + h[wasted] + h[cutOff] + h[direct] + h[replyLost]
+	costs := losses + h[evicted] + h[rotation_] + h[invalidation]
 	if n := s.requests - s.refusals; n > lives+costs {
-		return broken{requestsBounded, fmt.Sprintf("%d tokens were issued, and %d are due for %d ticks and %d for what happened", n, lives, s.clock, costs)}
+		return broken{requestsBounded, fmt.Sprintf("%d tokens were issued, and %d are due for %d ticks and %d for what happened", n, lives, s.world.tick, costs)}
 	}
-	probes := h[leaseLost] + h[leaseToo] + h[storeLost] + h[wasted] + h[cutOff] + h[direct]
-	if s.refusals > h[trouble]+probes {
-		return broken{blockHolds, fmt.Sprintf("%d token requests brought none, in %d times of trouble, with %d losses of what was known", s.refusals, h[trouble], probes)}
+	if s.refusals > s.troubles+losses {
+		return broken{blockHolds, fmt.Sprintf("%d token requests brought none, in %d ticks of trouble, with %d losses of what was known", s.refusals, s.troubles, losses)}
 	}
 	return broken{}
-}
-
-// served reports whether all of n replicas have a valid token.
-func (s *state) served(n int) bool {
-	for i := range n {
-		if !s.valid(s.replicas[i].held) {
-			return false
-		}
-	}
-	return true
-}
-
-// supplied reports whether the fleet needs nothing from the endpoint: somebody
-// has a token that all may have, and nobody is about to ask.
-func (r *run) supplied(s *state) bool {
-	has := s.valid(s.record) && s.record.issued >= s.floor
-	for i := range r.limits.replicas {
-		switch p := &s.replicas[i]; p.at {
-		case idle, due, leased:
-			has = has || s.valid(p.held) && p.held.issued >= s.floor
-		default:
-			return false
-		}
-	}
-	return has
 }

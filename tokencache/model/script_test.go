@@ -11,7 +11,7 @@ import (
 )
 
 // The explorer's commit and commit.lua make the same of every pair of records and every
-// floor.
+// earliest issue.
 func TestCommitScript(t *testing.T) {
 	text, err := os.ReadFile("../internal/store/commit.lua")
 	if err != nil {
@@ -22,35 +22,42 @@ func TestCommitScript(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer rdb.Close()
 
-	var records []token
-	for issued := instant(2); issued <= 4; issued += 2 {
-		for ends := uint8(2); ends <= 3; ends++ {
+	start := int32(origin.Milliseconds())
+	var records []record
+	for issued := start + 2; issued <= start+4; issued += 2 {
+		for expires := start + 2000; expires <= start+3000; expires += 1000 {
 			for _, forced := range []bool{false, true} {
-				records = append(records, token{asked: issued, issued: issued, expires: at(ends, 0), forced: forced})
+				records = append(records, record{n: 1, dies: 9, issued: issued, expires: expires, forced: forced})
 			}
 		}
 	}
-	for _, there := range append(records, token{}) {
+	for _, there := range append(records, record{}) {
 		for _, comes := range records {
-			for floor := range instant(6) {
+			for floor := int32(0); floor < 6; floor++ {
+				if floor > 0 {
+					floor += start
+				}
 				m.FlushAll()
-				if there.asked != 0 {
-					m.HSet("token", "issued", fmt.Sprint(there.issued), "expires", fmt.Sprint(1000*int(there.expires)), "sealed", "x")
+				if there.n != 0 {
+					m.HSet("token", "issued", fmt.Sprint(there.issued), "expires", fmt.Sprint(there.expires), "sealed", "x")
 				}
 				if floor > 0 {
 					_ = m.Set("floor", fmt.Sprint(floor))
 				}
 				word, err := rdb.Eval(t.Context(), string(text), []string{"token", "floor"},
-					int(comes.issued), 1000*int(comes.expires), "x", "news", "id", 1_000_000, "", 1000, comes.forced).Text()
+					int(comes.issued), int(comes.expires), "x", "notifications", "id", 1_000_000, "", 1000, comes.forced).Text()
 				if err != nil {
 					t.Fatal(err)
 				}
-				s := state{record: there, floor: floor}
-				kept := (&run{}).commit(&s, comes, false)
-				got := fmt.Sprint(kept, s.record.issued, 1000*int(s.record.expires), s.floor)
+				w := world{record: there, floor: floor}
+				kept, _ := w.commit(comes, false)
+				got := fmt.Sprint(kept, w.record.issued, w.record.expires, w.floor)
 				want := fmt.Sprint(word == "stored" || word == "same", number(m.HGet("token", "issued")), number(m.HGet("token", "expires")), number(get(m, "floor")))
 				if got != want {
 					t.Errorf("%+v comes to %+v with floor %d: the explorer has %s, commit.lua %s", comes, there, floor, got, want)
+				}
+				if floor > 0 {
+					floor -= start
 				}
 			}
 		}
