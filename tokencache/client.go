@@ -30,12 +30,15 @@ type client struct {
 	refreshed  bool          // a refresh was started at some time
 	listening  bool          // there is a subscription, or one is being opened
 	unwanted   chan struct{} // closed when it is wanted no longer; nil after that
+
+	probed   chan struct{} // closed when the first refresh knows whether the fleet has a token
+	probedBy sync.Once
 }
 
 func newClient(c *Cache, names store.Names, label string) *client {
 	ledger := quota.NewLedger(c.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: c.opts.EnforcedQuota})
 	return &client{
-		cache: c, label: label, names: names, ledger: ledger, store: store.New(c.rdb, names, ledger),
+		cache: c, label: label, names: names, ledger: ledger, store: store.New(c.rdb, names, ledger), probed: make(chan struct{}),
 		state: replica.State{Terms: c.terms, Origin: c.origin.Round(0)},
 	}
 }

@@ -39,6 +39,7 @@ func (c *client) startCold(ctx context.Context, s *Source) bool {
 	case seen.record:
 		return false
 	}
+	c.probedOnce()
 	c.apply(func(_ replica.Instant, state *replica.State) { state.Probed(s.id, sent.heard) })
 	if seen.lease {
 		c.traced(batch, "Probed", "held")
@@ -49,6 +50,9 @@ func (c *client) startCold(ctx context.Context, s *Source) bool {
 	c.renewCold(ctx, s)
 	return true
 }
+
+// probedOnce notes that the first refresh knows whether the fleet has a token.
+func (c *client) probedOnce() { c.probedBy.Do(func() { close(c.probed) }) }
 
 // An admission was asked for in the round trip that took the lease.
 type admission struct {

@@ -25,6 +25,7 @@ func (c *client) refresh() {
 // refreshOnce fetches what the fleet has. As a rule that is all: another replica has
 // renewed.
 func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
+	defer c.probedOnce()
 	if len(batch) == 1 && c.isCold(batch[0]) && c.startCold(ctx, batch[0]) {
 		return
 	}

@@ -30,11 +30,23 @@ func (c *client) subscribeIfWanted(now replica.Instant) {
 	}
 }
 
+// subscribeDelay is how long a replica that starts waits to know whether the fleet has a
+// token before it opens a connection for notifications: most replicas of a fleet that
+// starts need none. A Redis that is far away answers later, and the connection is opened
+// beside the first command.
+const subscribeDelay = 50 * time.Millisecond
+
 // listen keeps a subscription until unwanted is closed. One that breaks is replaced,
 // after a pause that grows while it breaks at once.
 func (c *client) listen(unwanted <-chan struct{}) {
 	ctx := c.cache.ctx
 	defer c.apply(func(replica.Instant, *replica.State) { c.listening, c.unwanted = false, nil })
+	select {
+	case <-c.probed:
+	case <-time.After(subscribeDelay):
+	case <-unwanted:
+		return
+	}
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
 		if sub, err := c.subscribe(ctx); err == nil {
