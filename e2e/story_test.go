@@ -56,6 +56,9 @@ func TestRenewerIsKilled(t *testing.T) {
 // Calls go on while tokens are renewed beneath them, the endpoint refuses, and
 // Redis is restarted. None of them fails, and no expired token is used.
 func TestCallsGoOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short leaves out long stories")
+	}
 	f := newFleet(t, &auth0test.Config{TTL: 10 * time.Second, Latency: 50 * time.Millisecond}, "RENEW_BEFORE=6s", "REQUEST_TIMEOUT=500ms")
 	replicas := f.start(10)
 	for _, p := range replicas {
@@ -133,6 +136,9 @@ func TestQuotaExceededStopsEveryProcess(t *testing.T) {
 // A process is stopped past the end of its token, as a debugger or a hypervisor
 // does. The first call after it wakes gets a valid one.
 func TestStoppedProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short leaves out long stories")
+	}
 	f := newFleet(t, &auth0test.Config{TTL: 4 * time.Second}, "REQUEST_TIMEOUT=500ms")
 	p := f.start(1)[0]
 	first := p.token()

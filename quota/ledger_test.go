@@ -403,10 +403,14 @@ func TestLateSuccessIsNoProof(t *testing.T) {
 
 // A probe that is refused decides the other way, for a week.
 func TestProbeRefused(t *testing.T) {
+	days := 7
+	if testing.Short() {
+		days = 2
+	}
 	bubble(t, nil, func(t *testing.T, b *book) {
 		refused := 0
 		time.Sleep(10 * time.Minute)
-		for range 7 * 24 {
+		for range days * 24 {
 			for {
 				a, _ := b.admit(quota.Need)
 				if a == nil {

@@ -31,10 +31,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// size is how much of something is told: less if the race detector looks on. That
-// makes it all ten times as slow, and it sees no more in a month than in a week.
+// size is how much of something happens in a test: less with -short, and with the race
+// detector, which makes all of it ten times as slow and finds no more in a month than in
+// a week.
 func size[T any](full, less T) T {
-	if raced {
+	if raced || testing.Short() {
 		return less
 	}
 	return full
@@ -90,7 +91,7 @@ func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet
 		}
 		f.secret, f.tenant = tenant.ClientSecret, auth0test.NewPipeServer(&tenant)
 		defer func() {
-			if t.Failed() {
+			if t.Failed() || testing.Verbose() { // what happened
 				t.Logf("the journal, the last first:\n%s", f.journal())
 			}
 			for _, r := range f.replicas {
@@ -102,7 +103,7 @@ func story(t *testing.T, cfg *auth0test.Config, opts Options, tell func(f *fleet
 			f.tenant.Close()
 			m.Close()
 			time.Sleep(2 * time.Second) // go-redis probes a broken pool once a second, and ends when it sees it closed
-			if t.Failed() {
+			if t.Failed() || testing.Verbose() {
 				t.Logf("the endpoint's ledger:\n%v", f.tenant.Requests())
 			}
 		}()

@@ -20,7 +20,7 @@ func TestPromises(t *testing.T) {
 	switch {
 	case *large:
 		worlds = slices.Concat(small, big)
-	case raced: // nothing here is concurrent but the worlds
+	case raced || testing.Short(): // nothing here is concurrent but the worlds
 		worlds = slices.DeleteFunc(slices.Clone(small), func(l limits) bool { return l.replicas < 3 && l.faults[invalidation] == 0 })
 	}
 	found := exploreAll(worlds)
@@ -59,7 +59,7 @@ func TestPromises(t *testing.T) {
 	}
 	// A world in which nothing happens breaks no promise.
 	t.Run("steps", func(t *testing.T) {
-		if raced {
+		if raced || testing.Short() {
 			t.Skip("not all worlds were explored")
 		}
 		for v, n := range taken {
