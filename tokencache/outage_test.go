@@ -811,7 +811,7 @@ func TestCallersInAHurry(t *testing.T) {
 		r := f.start(1)[0]
 		r.net.set(func() { r.net.delay = 20 * time.Millisecond })
 		for i := range 5 {
-			ctx, cancel := context.WithTimeout(f.t.Context(), 100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Millisecond)
 			_, err := r.source.Token(ctx)
 			cancel()
 			if err == nil {

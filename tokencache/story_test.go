@@ -518,21 +518,35 @@ func TestTwoSourcesOfOneToken(t *testing.T) {
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 100 * time.Millisecond}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
-		cred := f.credentials()
-		cred.Encoding = Form
-		twin, err := r.cache.Source(cred)
-		if err != nil {
-			f.t.Fatal(err)
+		var deaf atomic.Bool // or a notification would give the second what the first has requested
+		deaf.Store(true)
+		r.rdb.AddHook(deafHook{commandHook(pass), &deaf})
+		ways := []*Source{r.source}
+		for _, change := range []func(*Credentials){
+			func(c *Credentials) { c.Encoding = Form },
+			func(c *Credentials) { c.Audience = "another token" },
+		} {
+			cred := f.credentials()
+			change(&cred)
+			s, err := r.cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			ways = append(ways, s)
 		}
 		var wg sync.WaitGroup
-		for _, s := range []*Source{r.source, twin} {
+		call := func(s *Source) {
 			wg.Go(func() {
 				if _, err := s.Token(f.t.Context()); err != nil {
 					f.t.Error(err)
 				}
 			})
 		}
+		call(ways[2])
+		time.Sleep(10 * time.Millisecond) // its request is on the way, and so the next lease is for both others
+		call(ways[0])
+		call(ways[1])
 		wg.Wait()
-		f.want(1)
+		f.want(2)
 	})
 }
