@@ -2,33 +2,84 @@ package tokencache_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
-// Every Go block of the README stands in an example, which compiles.
+// Every Go block of the README stands in an example, which compiles, or is a program.
 func TestReadme(t *testing.T) {
+	code := ""
+	for _, file := range []string{"example_test.go", "example_synctest_test.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += unindent(string(text))
+	}
+	blocks := readmeBlocks(t)
+	if len(blocks) < 5 {
+		t.Fatalf("found %d Go blocks in the README, want five or more", len(blocks))
+	}
+	for _, block := range blocks {
+		if !strings.HasPrefix(block, "package main") && !strings.Contains(code, unindent(block)) {
+			t.Errorf("this block of the README is in no example:\n%s", block)
+		}
+	}
+}
+
+// The program of the README runs: several of it request one token.
+func TestReadmeProgram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short builds no programs")
+	}
+	i := slices.IndexFunc(readmeBlocks(t), func(block string) bool { return strings.HasPrefix(block, "package main") })
+	if i < 0 {
+		t.Fatal("the README has no program")
+	}
+	dir := t.TempDir()
+	source, program, ca := filepath.Join(dir, "main.go"), filepath.Join(dir, "program"), filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(source, []byte(readmeBlocks(t)[i]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	tenant := auth0test.NewServer(nil)
+	defer tenant.Close()
+	if err := os.WriteFile(ca, tenant.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := miniredis.RunT(t)
+	for range 3 {
+		cmd := exec.Command(program)
+		cmd.Env = append(os.Environ(), "FLEETTOKEN_TOKEN_URL="+tenant.TokenURL(), "FLEETTOKEN_CLIENT_ID=test-client",
+			"FLEETTOKEN_CLIENT_SECRET=test-secret", "FLEETTOKEN_CA_FILE="+ca, "FLEETTOKEN_REDIS_URL=redis://"+server.Addr())
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "valid until") {
+			t.Errorf("got %v and %s", err, out)
+		}
+	}
+	if got := tenant.Issued(); got != 1 {
+		t.Errorf("got %d tokens, want one", got)
+	}
+}
+
+func readmeBlocks(t *testing.T) (blocks []string) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code := unindent(string(examples))
-	blocks := strings.Split(string(readme), "```go\n")[1:]
-	if len(blocks) < 4 {
-		t.Fatalf("found %d Go blocks in the README, want four or more", len(blocks))
-	}
-	for _, block := range blocks {
+	for _, block := range strings.Split(string(readme), "```go\n")[1:] {
 		block, _, _ = strings.Cut(block, "```")
-		if !strings.Contains(code, unindent(block)) {
-			t.Errorf("this block of the README is in no example:\n%s", block)
-		}
+		blocks = append(blocks, block)
 	}
+	return blocks
 }
 
 // unindent removes the indentation of every line.

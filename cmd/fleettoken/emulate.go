@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -24,20 +25,22 @@ It knows one client, with the secret in FLEETTOKEN_CLIENT_SECRET or in the file
 that FLEETTOKEN_CLIENT_SECRET_FILE names. Any text will do.
 
 Each start makes a certificate authority of its own, which --ca-out writes to a
-file for those who are to trust it. What they need to know is printed on the
-standard output, once it serves. Each token request is a line on the standard
-error.`
+file for those who are to trust it. With --with-redis it serves a Redis, too, which
+keeps nothing when it ends: for machines that have none. The settings of clients
+are printed on the standard output, once it serves. Each token request is a line on
+the standard error.`
 
 const emulateExample = `  $ export FLEETTOKEN_CLIENT_ID=my-client FLEETTOKEN_CLIENT_SECRET=anything
-  $ fleettoken emulate --ca-out ca.pem --ttl 10m --per-hour 42
+  $ fleettoken emulate --ca-out ca.pem --with-redis 127.0.0.1:6379 --ttl 10m
   FLEETTOKEN_TOKEN_URL=https://127.0.0.1:8443/oauth/token
   FLEETTOKEN_CLIENT_ID=my-client
-  FLEETTOKEN_CA_FILE=/home/me/ca.pem`
+  FLEETTOKEN_CA_FILE=/home/me/ca.pem
+  FLEETTOKEN_REDIS_URL=redis://127.0.0.1:6379`
 
 type emulateFlags struct {
 	auth0test.Config
-	address, caOut string
-	check          bool
+	address, caOut, redis string
+	check                 bool
 }
 
 func newEmulateCommand(a *app) *cobra.Command {
@@ -62,6 +65,7 @@ func newEmulateCommand(a *app) *cobra.Command {
 	f.StringVar(&flags.address, "address", "127.0.0.1:8443", "where to listen; port 0 is any that is free")
 	f.StringSliceVar(&flags.Hosts, "host", nil, "a name or address that clients use, for the certificate (default: the address, and localhost)")
 	f.StringVar(&flags.caOut, "ca-out", "", "write the certificate authority to this file")
+	f.StringVar(&flags.redis, "with-redis", "", "also serve a Redis in memory at this HOST:PORT")
 	f.StringVar(&flags.ClientID, "client-id", "", "the id of the one client (default: FLEETTOKEN_CLIENT_ID, or test-client)")
 	f.StringSliceVar(&flags.Audiences, "audience", nil, "an audience that is known (default: all are)")
 	f.DurationVar(&flags.TTL, "ttl", 24*time.Hour, "how long a token lives")
@@ -92,6 +96,9 @@ func (f *emulateFlags) validate() error {
 	if _, _, err := net.SplitHostPort(f.address); err != nil {
 		return misused("--address is %q: write HOST:PORT", f.address)
 	}
+	if _, _, err := net.SplitHostPort(f.redis); err != nil && f.redis != "" {
+		return misused("--with-redis is %q: write HOST:PORT", f.redis)
+	}
 	return nil
 }
 
@@ -118,6 +125,15 @@ func (a *app) emulate(ctx context.Context, flags emulateFlags) error {
 		return failed(err, "check --host")
 	}
 	defer server.Close()
+	if flags.redis != "" {
+		rdb := miniredis.NewMiniRedis()
+		rdb.ClockTTL(true) // keys expire by the clock
+		if err := rdb.StartAddr(flags.redis); err != nil {
+			return failed(fmt.Errorf("--with-redis: %w", err), "choose another address, or leave it out if there is a Redis already")
+		}
+		defer rdb.Close()
+		flags.redis = rdb.Addr()
+	}
 	if err := a.announce(server, flags); err != nil {
 		return err
 	}
@@ -141,6 +157,9 @@ func (a *app) announce(server *auth0test.Server, flags emulateFlags) error {
 			return failed(fmt.Errorf("--ca-out: %s cannot be written: %w", path, err), "choose another file with --ca-out")
 		}
 		lines += "FLEETTOKEN_CA_FILE=" + path + "\n"
+	}
+	if flags.redis != "" {
+		lines += "FLEETTOKEN_REDIS_URL=redis://" + flags.redis + "\n"
 	}
 	_, err := io.WriteString(a.stdout, lines)
 	a.say("serving %s and %s", server.TokenURL(), server.APIURL())
