@@ -73,3 +73,32 @@ func TestExpiredRecordDoesNotReplaceAValidToken(t *testing.T) {
 		t.Errorf("got %q, valid %v, want the newer one", held.Record.Token, held.Valid(at(31)))
 	}
 }
+
+// A token whose age is only estimated needs no request, however old it may be: it is
+// measured first.
+func TestEstimateIsNoNeed(t *testing.T) {
+	const lifetime = 30 * time.Second
+	at := func(s time.Duration) Instant { return Instant{Mono: s * time.Second, Wall: s * time.Second} }
+	redis := func(s int64) int64 { return 1_000_000 + s*1000 }
+	r := Record{Token: "new", Issued: redis(19), Expires: redis(19) + lifetime.Milliseconds(), Lifetime: lifetime}
+	s := State{Terms: usual}
+	id := s.Add("t", nil)
+	s.Wait(id)
+	s.Subscribed(at(1), at(1), false, 0)
+	s.Heard(at(20), id, r, redis(20), at(1), 0)
+	s.Touch(at(20), id)
+	tok := &s.Tokens[id]
+	if !tok.Held.Estimated() || tok.Held.Age(at(26)) < tok.Held.Look {
+		t.Fatalf("estimated: %v, age %v, look at %v: this shows nothing", tok.Held.Estimated(), tok.Held.Age(at(26)), tok.Held.Look)
+	}
+	if _, why, needed := tok.Need(at(26)); needed {
+		t.Errorf("a token request is needed: %s", why)
+	}
+	if due, any := tok.Due(at(26)); !any || due > at(26).Mono {
+		t.Errorf("got due at %v (%v), want a fetch now", due, any)
+	}
+	v := Snapshot{At: at(26), Now: redis(26), Record: &r}
+	if step := s.Fetched(at(26), id, v, Context{}, 0); step != Done || tok.Held.Estimated() {
+		t.Errorf("got %s, estimated: %v, want a measured age and no request: the token is seven seconds old", step, tok.Held.Estimated())
+	}
+}
