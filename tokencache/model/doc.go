@@ -9,6 +9,14 @@
 //
 // All of it is in test files, so nothing of it ships.
 //
+// The same decisions run as a fleet on a virtual clock, without faults (fleet_test.go).
+// 100,000 replicas with tokens of ten hours send 80 token requests in 30 days. A replica
+// sends Redis 3 commands when all start at once, 2 when it is restarted, and 1 in a token's
+// life: no more than 371 in any second after the start.
+//
+//	go test ./tokencache/model -run FleetForAMonth -v -timeout 30m -args -large
+//	                                              a minute and 220 megabytes
+//
 // # How it works
 //
 // A state consists of the replicas and of the world around them: what is in Redis, how the
