@@ -79,33 +79,27 @@ func (b Block) Backoff(n int) time.Duration {
 	if b.Wait > 0 {
 		return min(b.Wait, MaxWait)
 	}
-	wait, limit := b.Base, min(b.Cap, MaxWait)
-	for range n - 1 {
-		if wait >= limit {
-			break
-		}
+	wait, limit := max(b.Base, 0), max(min(b.Cap, MaxWait), 0)
+	for i := 1; i < n && 0 < wait && wait < limit; i++ {
 		wait *= 2
 	}
 	return min(wait, limit)
 }
 
-// Blocked is a block that is on.
+// Blocked is a block that has not ended. In JSON its duration is in seconds.
 type Blocked struct {
 	Scope     Scope         `json:"scope"`
 	Reason    Reason        `json:"reason"`
-	Remaining time.Duration `json:"left"`  // how much longer, when the reply was made
+	Remaining time.Duration `json:"-"`     // how much longer, when Redis replied; "left" in JSON
 	Count     int           `json:"count"` // how many there were in a row
 }
 
-// BlockField returns the field of the ledger's hash that holds the block of a
-// scope, and ParseBlock reads its value, given the time of the Redis server in
-// Unix milliseconds. They are for those who want to see a block in the same
-// round trip as something else.
-func BlockField(scope Scope) string { return "b:" + string(scope) }
+// blockField returns the field of the ledger's hash that holds the block of a scope.
+func blockField(scope Scope) string { return "b:" + string(scope) }
 
-// ParseBlock is described with [BlockField]. It returns false if there is no
-// block, or none any more.
-func ParseBlock(scope Scope, value string, now int64) (Blocked, bool) {
+// parseBlock reads the value of a blockField, given the time of the Redis server in Unix
+// milliseconds. It returns false if there is no block, or if it has ended.
+func parseBlock(scope Scope, value string, now int64) (Blocked, bool) {
 	// As load_block in the scripts has it, to the letter.
 	fields := strings.Split(value, " ")
 	if len(fields) != 4 || fields[3] == "" || strings.ContainsAny(fields[3], "\t\n\v\f\r") {

@@ -8,19 +8,9 @@ import (
 	"time"
 )
 
-// This file is about what the ledger has denied to others, for those who are about
-// to ask for the same.
-
-// DeniedField returns the field of the ledger's hash that tells what was denied
-// last to a priority, and [ParseDenied] reads its value. They are for those who are
-// about to ask, and see it in the same round trip as something else: whoever would
-// be denied the same need not ask, nor take a lease to do so.
-//
-// It applies to attempts that have the Scope of the error. Ledgers that differ in
-// Options.Enforced have fields of their own, since what one denies the other may
-// grant. It is valid only while no request or
-// report is outstanding: what was counted may be taken back.
-func (l *Ledger) DeniedField(p Priority) string {
+// deniedField returns the field of the ledger's hash that holds what was denied last to a
+// priority.
+func (l *Ledger) deniedField(p Priority) string {
 	if l.enforced == "1" {
 		return "d:" + p.String() + ":enforced"
 	}
@@ -35,11 +25,11 @@ var reasons = map[Priority][]Reason{
 	Forced:   {ForcedSpent, Reserve},
 }
 
-// ParseDenied reads the value of a [Ledger.DeniedField], given the time of the Redis
-// server in Unix milliseconds, and when this host received it. It returns false if
-// nothing was denied, or is not any more, or if the value says what cannot be: the
-// clock of Redis may have been set back since.
-func ParseDenied(p Priority, value string, now int64, received time.Time) (*DeniedError, bool) {
+// parseDenied reads the value of a deniedField, given the time of the Redis server in Unix
+// milliseconds, and when this host received it. It returns false if nothing was denied, if
+// it may be granted now, or if the value cannot be true: the clock of Redis may have been
+// set back since.
+func parseDenied(p Priority, value string, now int64, received time.Time) (*DeniedError, bool) {
 	reply := append([]string{"denied", strconv.FormatInt(now, 10)}, strings.Split(value, " ")...)
 	_, err := decodeAdmit(reply, p, received)
 	denied, ok := errors.AsType[*DeniedError](err)

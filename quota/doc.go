@@ -59,7 +59,7 @@
 //
 // What the ledger itself denies is no block, for a greater need may be granted.
 // It is written down as well, until the next answer, so that a fleet need not ask
-// one by one to be told the same: see [Ledger.DeniedField].
+// one by one to be told the same: see [Snapshot].
 //
 // # Quotas that are only watched
 //

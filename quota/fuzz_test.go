@@ -71,7 +71,7 @@ func FuzzParseDenied(f *testing.F) {
 	f.Add(byte(Early), int64(1), "client reserve x 1 1 9223372036854775807 1")
 	f.Fuzz(func(t *testing.T, p byte, now int64, value string) {
 		priority := Priority(p % 4)
-		denied, ok := ParseDenied(priority, value, now, time.Unix(1e9, 0))
+		denied, ok := parseDenied(priority, value, now, time.Unix(1e9, 0))
 		if !ok || now < 0 || now > 9e15 {
 			return
 		}

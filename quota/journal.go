@@ -15,7 +15,8 @@ var journalLua string
 
 var journalScript = redis.NewScript(journalLua)
 
-// An Entry of the journal is one attempt: who asked, why, and what came of it.
+// An Entry of the journal is one attempt: which replica made it, why, and its outcome. In
+// JSON its duration is in seconds.
 type Entry struct {
 	ID       string    `json:"id"`
 	At       time.Time `json:"at"` // when it was admitted, by this host's clock
@@ -24,12 +25,12 @@ type Entry struct {
 	For      string    `json:"for"`
 	Priority string    `json:"priority"`
 
-	// Outcome is empty if nobody accounted for the attempt: it is under way, or
-	// its replica died, or could not reach Redis. It counts as spent.
+	// Outcome is empty if none was reported: the request is in progress, or its replica
+	// died, or could not reach Redis. It counts as spent.
 	Outcome string        `json:"outcome"`
 	Status  string        `json:"status"`
 	Header  string        `json:"header"` // the client's quota, as the answer had it
-	Took    time.Duration `json:"took"`
+	Took    time.Duration `json:"-"`      // "took" in JSON
 }
 
 // Journal returns the last attempts, newest first, at most n of them. It
@@ -38,6 +39,7 @@ func (l *Ledger) Journal(ctx context.Context, n int) ([]Entry, error) {
 	if len(l.keys) < 2 || n <= 0 {
 		return nil, nil
 	}
+	n = min(n, 1<<20)
 	reply, err := journalScript.Run(ctx, l.rdb, l.keys[1:], 2*n).StringSlice()
 	if err != nil {
 		return nil, fmt.Errorf("quota: journal: %w", err)

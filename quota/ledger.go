@@ -167,8 +167,13 @@ const (
 
 // String returns the outcome's name.
 func (o Outcome) String() string {
+	if !o.valid() {
+		return "outcome(" + strconv.Itoa(int(o)) + ")"
+	}
 	return [...]string{"unknown", "issued", "refused", "unsent"}[o]
 }
+
+func (o Outcome) valid() bool { return o >= Unknown && o <= Unsent }
 
 // An Answer is what became of an attempt.
 type Answer struct {
@@ -197,6 +202,9 @@ type Answer struct {
 func (l *Ledger) Observe(ctx context.Context, a *Attempt, answer *Answer) ([]Blocked, error) {
 	if err := a.check(); err != nil {
 		return nil, err
+	}
+	if !answer.Outcome.valid() {
+		return nil, fmt.Errorf("quota: %v is no outcome: use Unknown, Issued, Refused or Unsent", answer.Outcome)
 	}
 	return decodeObserve(observeScript.Run(ctx, l.rdb, l.keys, l.observation(a, answer)...).StringSlice())
 }

@@ -18,7 +18,7 @@ type State struct {
 	Modes map[Scope]string `json:"modes,omitempty"`
 }
 
-// A Window is the current window of one bucket.
+// A Window is the current window of one bucket. In JSON its duration is in seconds.
 type Window struct {
 	Scope  Scope  `json:"scope"`
 	Bucket string `json:"bucket"`
@@ -29,7 +29,7 @@ type Window struct {
 	// Own is how many requests were counted here, before they were sent. Used
 	// is what the ledger goes by: at least both, and one more for each request
 	// since the server has shown its count. Server above Own means that
-	// somebody else uses the client.
+	// something outside the fleet uses the client.
 	Server int64 `json:"server"`
 	Own    int64 `json:"own"`
 	Used   int64 `json:"used"`
@@ -37,10 +37,10 @@ type Window struct {
 	// Forced is how many of the requests were forced.
 	Forced int64 `json:"forced"`
 
-	// Resets is when the window ends by this host's clock, Left how long that
-	// is. A window that is over is shown as the next one, not confirmed.
+	// Resets is when the window ends by this host's clock, and Remaining how long that
+	// is. A window that has ended is shown as the next one, not confirmed.
 	Resets    time.Time     `json:"resets"`
-	Remaining time.Duration `json:"left"`
+	Remaining time.Duration `json:"-"` // "left" in JSON
 
 	// Confirmed is true if a header of this very window was seen.
 	Confirmed bool `json:"confirmed"`
@@ -78,7 +78,7 @@ func decodeState(reply []string, at time.Time) (State, error) {
 				s.Windows = append(s.Windows, w)
 			}
 		case "b":
-			if b, ok := ParseBlock(Scope(name), reply[i+1], now); ok {
+			if b, ok := parseBlock(Scope(name), reply[i+1], now); ok {
 				s.Blocks = append(s.Blocks, b)
 			}
 		case "m":

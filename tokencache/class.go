@@ -43,6 +43,12 @@ const (
 	ClassNoAnswer = Class(endpoint.ClassNoAnswer)
 )
 
+// classes are all of them.
+var classes = []Class{
+	ClassCredentials, ClassAudience, ClassGrant, ClassClient, ClassRequest, ClassEndpoint,
+	ClassQuota, ClassLimit, ClassTenant, ClassGateway, ClassUnavailable, ClassMalformed, ClassUnreachable, ClassNoAnswer,
+}
+
 // Permanent reports whether a failure of this class lasts until a person changes
 // something: a setting here, or the client at the provider. The others pass by
 // themselves.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 )
 
@@ -119,8 +120,7 @@ func TestNewWithoutRedisClient(t *testing.T) {
 // this library; and all that name fields name fields that exist.
 func TestClassAdvice(t *testing.T) {
 	fields := []string{"Credentials.TokenURL", "Credentials.ClientID", "Credentials.ClientSecret", "Credentials.Audience", "Credentials.Organization", "Credentials.Scopes", "Credentials.Params"}
-	for _, c := range []Class{ClassCredentials, ClassAudience, ClassGrant, ClassClient, ClassRequest, ClassEndpoint,
-		ClassQuota, ClassLimit, ClassTenant, ClassGateway, ClassUnavailable, ClassMalformed, ClassUnreachable, ClassNoAnswer, "unknown"} {
+	for _, c := range append(slices.Clone(classes), "unknown") {
 		if c.Permanent() != (c.Advice() != "") || strings.Contains(c.Advice(), "Credentials.") {
 			t.Errorf("%s: permanent: %v, advice %q", c, c.Permanent(), c.Advice())
 		}
@@ -178,5 +178,26 @@ func TestStatusJSON(t *testing.T) {
 	}
 	if *read.Fleet != *status.Fleet || *read.Lease != *status.Lease {
 		t.Errorf("got %+v, %+v, want what was written", read.Fleet, read.Lease)
+	}
+}
+
+// The class of a failure is known from the request that failed, and from the block that it
+// left.
+func TestClassOf(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want Class
+	}{
+		{nil, ""},
+		{errors.New("x"), ""},
+		{&Error{Op: "token", Err: &RequestError{Class: ClassGrant}}, ClassGrant},
+		{&Error{Op: "token", Err: &quota.DeniedError{Reason: quota.Reason(ClassCredentials), Count: 1}}, ClassCredentials},
+		{&quota.DeniedError{Reason: quota.Spent, Bucket: "per_hour"}, ""},
+		{&quota.DeniedError{Reason: quota.QuotaExceeded}, ClassQuota},
+		{&quota.DeniedError{Reason: "of a newer version"}, ""},
+	} {
+		if got := ClassOf(row.err); got != row.want {
+			t.Errorf("%v: got %q, want %q", row.err, got, row.want)
+		}
 	}
 }

@@ -138,7 +138,7 @@ func TestDeniedIsNotBelievedWhileSomebodyAsks(t *testing.T) {
 		if !f.m.Exists(names.Lock) {
 			f.t.Fatal("nobody asks")
 		}
-		f.m.HSet(names.Quota, a.source.client.ledger.DeniedField(quota.Need), fmt.Sprintf("client spent per_hour 42 42 %d 0", time.Now().Add(time.Hour).UnixMilli()))
+		f.m.HSet(names.Quota, a.source.client.ledger.SnapshotFields()[0], fmt.Sprintf("client spent per_hour 42 42 %d 0", time.Now().Add(time.Hour).UnixMilli()))
 		f.token(b) // which looks after five seconds
 		f.want(1)
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,6 +135,21 @@ func (e *RequestError) Unwrap() []error {
 		})
 	}
 	return errs
+}
+
+// ClassOf returns the class of the token request that failed, if err is, or wraps, a
+// [*RequestError], or a [*quota.DeniedError] for a block that a failed request left. It
+// returns "" if no failed request is the reason.
+func ClassOf(err error) Class {
+	if failed, ok := errors.AsType[*RequestError](err); ok {
+		return failed.Class
+	}
+	if denied, ok := errors.AsType[*quota.DeniedError](err); ok && denied.Bucket == "" {
+		if class := Class(denied.Reason); slices.Contains(classes, class) {
+			return class
+		}
+	}
+	return ""
 }
 
 // ofContext reports whether an error is, or wraps, that of a context.

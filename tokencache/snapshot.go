@@ -42,7 +42,7 @@ func (s snapshot) view(i int) view { return view{s.of(i), s.Tokens[i].Damaged} }
 func (s snapshot) of(i int) replica.Snapshot {
 	t := s.Tokens[i]
 	v := replica.Snapshot{
-		At: s.at, Heard: s.heard, Now: s.Now, Lease: s.Lease, Blocked: s.Blocked, Denied: s.Denied, MinIssued: t.MinIssued,
+		At: s.at, Heard: s.heard, Now: s.Now, Lease: s.Lease, Blocked: s.Quota.Blocked, Denied: s.Quota.Denied, MinIssued: t.MinIssued,
 	}
 	if t.Record != nil {
 		r := replicaRecord(*t.Record)

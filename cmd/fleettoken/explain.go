@@ -30,9 +30,9 @@ func (c *config) hints(err error) []string {
 	if e, ok := errors.AsType[*tokencache.RedisError](err); ok {
 		return c.redisHints(e)
 	}
-	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
+	if _, ok := errors.AsType[*quota.DeniedError](err); ok {
 		hints := []string{"'fleettoken status' shows the quota, what is blocked, and the last token requests"}
-		if class := tokencache.Class(denied.Reason); class.Permanent() {
+		if class := tokencache.ClassOf(err); class.Permanent() {
 			hints = append([]string{"an earlier token request was refused; " + class.Advice() + c.in(class)}, hints...)
 		}
 		return hints

@@ -102,16 +102,13 @@ func (w *tokenWait) lastError() error {
 // reason that does not pass by itself. A response that holds no token may pass,
 // but each attempt may have cost one.
 func callsForPerson(err error) bool {
-	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
-		return tokencache.Class(denied.Reason).Permanent()
-	}
-	failed, ok := errors.AsType[*tokencache.RequestError](err)
-	if !ok {
-		return false
+	class := tokencache.ClassOf(err)
+	if _, denied := errors.AsType[*quota.DeniedError](err); denied || class == "" {
+		return class.Permanent()
 	}
 	var verification *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
-	return failed.Class.Permanent() || failed.Class == tokencache.ClassMalformed ||
+	return class.Permanent() || class == tokencache.ClassMalformed ||
 		errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &dns) && dns.IsNotFound
 }

@@ -41,11 +41,10 @@ func (t *Token) Open(issued, expires string, sealed []byte, now, minIssued int64
 
 // A Snapshot is what one read of Redis tells about some tokens of a client.
 type Snapshot struct {
-	Now     int64         // by the clock of Redis, Unix milliseconds
-	Lease   time.Duration // how long the lease is held; 0: it is free; negative: it has no end
-	Blocked []quota.Blocked
-	Denied  []*quota.DeniedError // what was denied last, to each priority
-	Tokens  []TokenSnapshot      // as they were asked for
+	Now    int64           // by the clock of Redis, Unix milliseconds
+	Lease  time.Duration   // how long the lease is held; 0: it is free; negative: it has no end
+	Quota  quota.Snapshot  // of the client's ledger
+	Tokens []TokenSnapshot // as they were asked for
 }
 
 // A TokenSnapshot is what a Snapshot tells about one token.
@@ -56,11 +55,10 @@ type TokenSnapshot struct {
 	MinIssued int64   // records issued earlier may not be adopted
 }
 
-var priorities = []quota.Priority{quota.Need, quota.Expiring, quota.Early, quota.Forced}
-
-// decode reads the reply of read.lua, which came at received.
-func decode(reply []string, received time.Time, scopes []quota.Scope, tokens []*Token) (Snapshot, error) {
-	records := 2 + len(scopes) + len(priorities)
+// decode reads the reply of read.lua, which came at received, with so many fields of the
+// ledger.
+func decode(reply []string, fields int, received time.Time, scopes []quota.Scope, tokens []*Token) (Snapshot, error) {
+	records := 2 + fields
 	if len(reply) != records+4*len(tokens) {
 		return Snapshot{}, fmt.Errorf("a reply of %d fields is not one of read.lua", len(reply))
 	}
@@ -70,16 +68,7 @@ func decode(reply []string, received time.Time, scopes []quota.Scope, tokens []*
 		return Snapshot{}, fmt.Errorf("reply %q is not one of read.lua", reply[:2])
 	}
 	s := Snapshot{Now: now, Lease: millis(min(max(lease, -1), bearer.MaxLifetime.Milliseconds()))}
-	for i, scope := range scopes {
-		if b, ok := quota.ParseBlock(scope, reply[2+i], now); ok {
-			s.Blocked = append(s.Blocked, b)
-		}
-	}
-	for i, priority := range priorities {
-		if denied, ok := quota.ParseDenied(priority, reply[2+len(scopes)+i], now, received); ok {
-			s.Denied = append(s.Denied, denied)
-		}
-	}
+	s.Quota = quota.ParseSnapshot(scopes, reply[2:records], now, received)
 	for i, t := range tokens {
 		s.Tokens = append(s.Tokens, decodeToken(t, reply[records+4*i:], now))
 	}

@@ -49,12 +49,13 @@ func (s *Store) Fetch(ctx context.Context, tokens []*Token, scopes []quota.Scope
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return decode(reply, time.Now(), scopes, tokens)
+	return decode(reply, len(args)-1, time.Now(), scopes, tokens)
 }
 
 // A PendingFetch is a fetch in a pipeline that has yet to be executed.
 type PendingFetch struct {
 	cmd    *redis.Cmd
+	fields int
 	tokens []*Token
 	scopes []quota.Scope
 }
@@ -62,7 +63,7 @@ type PendingFetch struct {
 // QueueFetch queues a fetch in pipe.
 func (s *Store) QueueFetch(ctx context.Context, pipe redis.Pipeliner, tokens []*Token, scopes []quota.Scope) *PendingFetch {
 	keys, args := s.readArgs(tokens, scopes)
-	return &PendingFetch{readScript.Eval(ctx, pipe, keys, args...), tokens, scopes}
+	return &PendingFetch{readScript.Eval(ctx, pipe, keys, args...), len(args) - 1, tokens, scopes}
 }
 
 // Result returns the snapshot once the pipeline was executed.
@@ -71,7 +72,7 @@ func (p *PendingFetch) Result() (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return decode(reply, time.Now(), p.scopes, p.tokens)
+	return decode(reply, p.fields, time.Now(), p.scopes, p.tokens)
 }
 
 func (s *Store) readArgs(tokens []*Token, scopes []quota.Scope) (keys []string, args []any) {
@@ -80,11 +81,8 @@ func (s *Store) readArgs(tokens []*Token, scopes []quota.Scope) (keys []string, 
 	for _, t := range tokens {
 		keys = append(keys, t.key, t.floor)
 	}
-	for _, scope := range scopes {
-		args = append(args, quota.BlockField(scope))
-	}
-	for _, priority := range priorities {
-		args = append(args, s.ledger.DeniedField(priority))
+	for _, field := range s.ledger.SnapshotFields(scopes...) {
+		args = append(args, field)
 	}
 	return keys, args
 }

@@ -89,7 +89,7 @@ func TestStore(t *testing.T) {
 			return view{got, got.Tokens[0]}
 		}
 		v := fetch()
-		if v.Record != nil || v.Problem != nil || v.Lease != 0 || len(v.Blocked) != 0 || v.MinIssued != 0 {
+		if v.Record != nil || v.Problem != nil || v.Lease != 0 || len(v.Quota.Blocked) != 0 || v.MinIssued != 0 {
 			t.Errorf("of nothing: got %+v", v)
 		}
 		if off := time.Since(time.UnixMilli(v.Now)); off.Abs() > time.Minute {
@@ -169,21 +169,22 @@ func TestStore(t *testing.T) {
 
 		// The lease, the blocks and what was denied come with the same look.
 		rdb.Set(ctx, s.names.Lock, "x", time.Minute)
-		rdb.HSet(ctx, s.names.Quota, quota.BlockField(quota.Client), strconv.FormatInt(now+50000, 10)+" 1 2 rate",
-			quota.BlockField(s.scopes[2]), "nonsense", quota.BlockField(quota.Tenant), strconv.FormatInt(now-1, 10)+" 1 2 rate",
-			s.ledger.DeniedField(quota.Early), "client reserve per_hour 42 34 "+strconv.FormatInt(now+50000, 10)+" 0", s.ledger.DeniedField(quota.Need), "nonsense")
+		fields := s.ledger.SnapshotFields(quota.Client, s.scopes[2], quota.Tenant) // and of Need, Expiring, Early, Forced
+		rdb.HSet(ctx, s.names.Quota, fields[0], strconv.FormatInt(now+50000, 10)+" 1 2 rate",
+			fields[1], "nonsense", fields[2], strconv.FormatInt(now-1, 10)+" 1 2 rate",
+			fields[5], "client reserve per_hour 42 34 "+strconv.FormatInt(now+50000, 10)+" 0", fields[3], "nonsense")
 		v = fetch()
-		if len(v.Denied) != 1 || v.Denied[0].Priority != quota.Early || v.Denied[0].Reason != quota.Reserve || v.Denied[0].Used != 34 {
-			t.Errorf("got denied %+v, want an early renewal", v.Denied)
+		if len(v.Quota.Denied) != 1 || v.Quota.Denied[0].Priority != quota.Early || v.Quota.Denied[0].Reason != quota.Reserve || v.Quota.Denied[0].Used != 34 {
+			t.Errorf("got denied %+v, want an early renewal", v.Quota.Denied)
 		}
-		if v.Lease <= 0 || v.Lease > time.Minute || len(v.Blocked) != 1 || v.Blocked[0].Scope != quota.Client || v.Blocked[0].Count != 2 {
-			t.Errorf("got lease %v, blocks %+v, want a minute and one block", v.Lease, v.Blocked)
+		if v.Lease <= 0 || v.Lease > time.Minute || len(v.Quota.Blocked) != 1 || v.Quota.Blocked[0].Scope != quota.Client || v.Quota.Blocked[0].Count != 2 {
+			t.Errorf("got lease %v, blocks %+v, want a minute and one block", v.Lease, v.Quota.Blocked)
 		}
 		rdb.Persist(ctx, s.names.Lock)
 		rdb.Del(ctx, s.names.Quota)
 		rdb.Set(ctx, s.names.Quota, "wrong type", 0)
-		if v := fetch(); v.Lease != -1*time.Millisecond || len(v.Blocked) != 0 {
-			t.Errorf("got lease %v, blocks %+v, want a lease without an end and no block", v.Lease, v.Blocked)
+		if v := fetch(); v.Lease != -1*time.Millisecond || len(v.Quota.Blocked) != 0 {
+			t.Errorf("got lease %v, blocks %+v, want a lease without an end and no block", v.Lease, v.Quota.Blocked)
 		}
 	})
 }
@@ -311,21 +312,22 @@ func FuzzDecode(f *testing.F) {
 	f.Add("1700000000000", "0", "client spent per_hour 42 42 1700000000001 0", "1", "1700000005000", "x", "1")
 	f.Add("x", "-1", "", "damaged", "", "", "")
 	f.Fuzz(func(t *testing.T, now, lease, field, issued, expires, sealed, floor string) {
-		reply := append([]string{now, lease}, slices.Repeat([]string{field}, len(s.scopes)+len(priorities))...)
+		fields := len(s.ledger.SnapshotFields(s.scopes...))
+		reply := append([]string{now, lease}, slices.Repeat([]string{field}, fields)...)
 		reply = append(reply, issued, expires, sealed, floor)
-		v, err := decode(reply, time.Now(), s.scopes, []*Token{s.token})
+		v, err := decode(reply, fields, time.Now(), s.scopes, []*Token{s.token})
 		if err != nil {
 			return
 		}
 		if v.Tokens[0].Record != nil || v.Now <= 0 || v.Lease < -time.Millisecond {
 			t.Errorf("of %q: got %+v", reply, v)
 		}
-		for _, b := range v.Blocked {
+		for _, b := range v.Quota.Blocked {
 			if b.Remaining <= 0 || b.Remaining > quota.MaxWait+time.Minute {
 				t.Errorf("of %q: block %+v", reply, b)
 			}
 		}
-		for _, denied := range v.Denied {
+		for _, denied := range v.Quota.Denied {
 			if denied.RetryIn <= 0 || denied.RetryIn > quota.MaxWait+time.Minute {
 				t.Errorf("of %q: denied %+v", reply, denied)
 			}
