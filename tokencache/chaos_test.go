@@ -17,7 +17,7 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
-// This file puts random mishaps together, two or three in one fleet's life,
+// This file puts random injections together, two or three in one fleet's life,
 // around the moments that matter. A run that breaks a promise prints its seed.
 // The seed decides what happens and when, but not how goroutines interleave: if
 // it does not break a promise again, what it printed has to do.
@@ -35,27 +35,27 @@ var (
 // with the default options.
 var known = []uint64{170357404, 509260739, 1434272218, 1672867971, 1672873637, 1847434428, 2115074085, 2607647257, 3241410852, 3394876190, 3712548966, 3908546907, 3908547291, 4146212609}
 
-// A mishap is one kind of thing that can happen to a fleet.
-type mishap struct {
+// A injection is one kind of thing that can happen to a fleet.
+type injection struct {
 	name     string
 	requests int // that it may cost, at most
 	leases   int // that may be lost by it
 	losses   int // of what Redis knew
-	strike   func(tr *trial, luck *rand.Rand, lasts time.Duration) (end func())
+	strike   func(tr *simulation, luck *rand.Rand, lasts time.Duration) (end func())
 }
 
-// mishaps are all there are. Some last, and end when the function that they
+// injections are all there are. Some last, and end when the function that they
 // return is called; others are over at once.
-var mishaps = []mishap{
-	{"a replica loses Redis", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+var injections = []injection{
+	{"a replica loses Redis", 1, 1, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		m := tr.any(luck)
 		m.net.cut()
 		return m.net.mend
 	}},
-	{"all lose Redis", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all lose Redis", 1, 1, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		return everywhere((*link).cut)(tr)
 	}},
-	{"Redis swallows what it is sent", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"Redis swallows what it is sent", 1, 1, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		var thaw []func()
 		for _, m := range tr.all() {
 			thaw = append(thaw, m.net.freeze())
@@ -66,24 +66,24 @@ var mishaps = []mishap{
 			}
 		}
 	}},
-	{"all connections to Redis break", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all connections to Redis break", 1, 1, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			m.net.drop()
 		}
 		return nil
 	}},
-	{"replies of Redis get lost", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"replies of Redis get lost", 1, 1, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			n := 1 + luck.IntN(3)
 			m.net.set(func() { m.net.lose = n })
 		}
 		return nil
 	}},
-	{"Redis is slow", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"Redis is slow", 1, 1, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		d := time.Duration(luck.IntN(1500)) * time.Millisecond
 		return everywhere(func(l *link) { l.set(func() { l.delay = d }) })(tr)
 	}},
-	{"Redis refuses", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"Redis refuses", 1, 1, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		says := []string{
 			"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.",
 			"OOM command not allowed when used memory > 'maxmemory'.", "BUSY Redis is busy running a script.",
@@ -95,11 +95,11 @@ var mishaps = []mishap{
 		tr.m.SetError(says)
 		return func() { tr.m.SetError("") }
 	}},
-	{"Redis loses all it knew", 1, 1, 1, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"Redis loses all it knew", 1, 1, 1, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		tr.m.FlushAll()
 		return nil
 	}},
-	{"Redis evicts a key", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"Redis evicts a key", 1, 1, 1, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		keys := tr.m.Keys()
 		if len(keys) > 0 {
 			key := keys[luck.IntN(len(keys))]
@@ -108,7 +108,7 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"somebody puts garbage into a key", 1, 1, 1, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"somebody puts garbage into a key", 1, 1, 1, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		keys := tr.m.Keys()
 		if len(keys) > 0 {
 			key := keys[luck.IntN(len(keys))]
@@ -122,13 +122,13 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"somebody takes the lease for ever", 0, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"somebody takes the lease for ever", 0, 0, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all()[:1] {
 			_ = tr.m.Set(m.source.client.names.Lock, "mine")
 		}
 		return nil
 	}},
-	{"Redis puts an old token back", 1, 0, 0, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
+	{"Redis puts an old token back", 1, 0, 0, func(tr *simulation, luck *rand.Rand, lasts time.Duration) func() {
 		key := tr.any(luck).source.token.Key()
 		fields := map[string]string{}
 		names, _ := tr.m.HKeys(key)
@@ -147,7 +147,7 @@ var mishaps = []mishap{
 	{"the endpoint does not answer", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Hang() })},
 	{"answers of the endpoint get lost", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.LostAnswer() })},
 	{"the endpoint hangs up", 3, 0, 0, fail(func(*rand.Rand) auth0test.Fault { return auth0test.Cut() })},
-	{"the endpoint is slow", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the endpoint is slow", 0, 0, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		by := time.Duration(luck.IntN(9000)) * time.Millisecond
 		if by > min(tr.terms.RequestTimeout, tr.ttl()-tr.terms.Window(tr.ttl()))/4 { // it comes too late, or not at all
 			tr.cost(3, 0)
@@ -161,22 +161,22 @@ var mishaps = []mishap{
 			{Name: "HTML", Body: "<html>maintenance</html>"}, {Name: "half a body", CutBody: true},
 		}[luck.IntN(5)]
 	})},
-	{"the quota is spent", 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the quota is spent", 1, 0, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		wait := time.Duration(1+luck.IntN(600)) * time.Second
 		f := auth0test.QuotaExceeded(wait)
 		f.Name, f.SkipQuotaHeader = "refused for "+wait.String(), true // what it would say of the day is believed until midnight
 		tr.tenant.Inject(1, f)
 		return nil
 	}},
-	{"the tenant is over its limit", 2, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the tenant is over its limit", 2, 0, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		tr.tenant.Inject(1+luck.IntN(2), auth0test.TenantLimit(time.Duration(1+luck.IntN(60))*time.Second))
 		return nil
 	}},
-	{"a replica is killed", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"a replica is killed", 1, 1, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		tr.kill(tr.any(luck))
 		return func() { tr.join() }
 	}},
-	{"the renewer is killed", 1, 1, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"the renewer is killed", 1, 1, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		if m := tr.renewer(); m != nil {
 			tr.note("it is %s", m.name)
 			tr.kill(m)
@@ -184,7 +184,7 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"the renewer is stopped for a while", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"the renewer is stopped for a while", 1, 1, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		m := tr.renewer()
 		if m == nil {
 			m = tr.all()[0]
@@ -193,7 +193,7 @@ var mishaps = []mishap{
 		redis, web := m.net.freeze(), m.web.freeze()
 		return func() { redis(); web() }
 	}},
-	{"all restart, one after another", 2, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all restart, one after another", 2, 0, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			tr.leave(m)
 			tr.join()
@@ -201,7 +201,7 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"all restart at once", 1, 1, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"all restart at once", 1, 1, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		crew := tr.all()
 		for _, m := range crew {
 			tr.kill(m)
@@ -211,13 +211,13 @@ var mishaps = []mishap{
 		}
 		return nil
 	}},
-	{"replicas join", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"replicas join", 0, 0, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		for range 1 + luck.IntN(5) {
 			tr.join()
 		}
 		return nil
 	}},
-	{"a clock is set", 0, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"a clock is set", 0, 0, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		m := tr.any(luck)
 		by := time.Duration(luck.Int64N(int64(20*time.Minute))) - 10*time.Minute
 		if luck.IntN(4) == 0 {
@@ -227,12 +227,12 @@ var mishaps = []mishap{
 		m.set(by)
 		return func() { m.set(-by) }
 	}},
-	{"an operator rotates the token", 1, 0, 0, func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+	{"an operator rotates the token", 1, 0, 0, func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		m := tr.any(luck)
 		go func() { _ = m.source.Rotate(tr.ctx) }()
 		return nil
 	}},
-	{"the API refuses the token", 1, 0, 0, func(tr *trial, _ *rand.Rand, _ time.Duration) func() {
+	{"the API refuses the token", 1, 0, 0, func(tr *simulation, _ *rand.Rand, _ time.Duration) func() {
 		for _, m := range tr.all() {
 			if h := m.source.held.Load(); h != nil {
 				go func() { _ = m.source.Invalidate(tr.ctx, h.token) }()
@@ -241,7 +241,7 @@ var mishaps = []mishap{
 		return nil
 	}},
 	// It is set twice, there and back, and each may end a lease. One of the two sets it back.
-	{"the clock of Redis is set", 1, 2, 1, func(tr *trial, luck *rand.Rand, lasts time.Duration) func() {
+	{"the clock of Redis is set", 1, 2, 1, func(tr *simulation, luck *rand.Rand, lasts time.Duration) func() {
 		by := time.Duration(luck.Int64N(int64(10*time.Minute))) - 5*time.Minute
 		tr.note("by %v", by)
 		back := time.Now()
@@ -253,16 +253,16 @@ var mishaps = []mishap{
 	}},
 }
 
-// fail returns a mishap of one to three token requests.
-func fail(fault func(luck *rand.Rand) auth0test.Fault) func(*trial, *rand.Rand, time.Duration) func() {
-	return func(tr *trial, luck *rand.Rand, _ time.Duration) func() {
+// fail returns a injection of one to three token requests.
+func fail(fault func(luck *rand.Rand) auth0test.Fault) func(*simulation, *rand.Rand, time.Duration) func() {
+	return func(tr *simulation, luck *rand.Rand, _ time.Duration) func() {
 		tr.tenant.Inject(1+luck.IntN(3), fault(luck))
 		return nil
 	}
 }
 
 // setBack notes when the clock of Redis goes back.
-func (tr *trial) setBack(at time.Time) {
+func (tr *simulation) setBack(at time.Time) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.backs = append(tr.backs, at)
@@ -272,7 +272,7 @@ func (tr *trial) setBack(at time.Time) {
 // of Redis went back less than two lifetimes ago. Within the first, a replica may adopt
 // a token from before; then it holds it for a lifetime at most. It is the one condition
 // of guarantee 6.
-func (tr *trial) deceived() bool {
+func (tr *simulation) deceived() bool {
 	ttl := tr.ttl()
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -283,13 +283,13 @@ func (tr *trial) deceived() bool {
 }
 
 // ttl is how long tokens live.
-func (tr *trial) ttl() (ttl time.Duration) {
+func (tr *simulation) ttl() (ttl time.Duration) {
 	tr.tenant.Update(func(c *auth0test.Config) { ttl = c.TTL })
 	return ttl
 }
 
 // all returns the replicas that live. If none does, one joins.
-func (tr *trial) all() []*member {
+func (tr *simulation) all() []*member {
 	tr.mu.Lock()
 	crew := slices.Clone(tr.crew)
 	tr.mu.Unlock()
@@ -299,13 +299,13 @@ func (tr *trial) all() []*member {
 	return crew
 }
 
-func (tr *trial) any(luck *rand.Rand) *member {
+func (tr *simulation) any(luck *rand.Rand) *member {
 	crew := tr.all()
 	return crew[luck.IntN(len(crew))]
 }
 
 // renewer returns the replica that holds the lease.
-func (tr *trial) renewer() *member {
+func (tr *simulation) renewer() *member {
 	for _, m := range tr.all() {
 		value, _ := tr.m.Get(m.source.client.names.Lock)
 		if strings.Contains(value, m.cache.locker.ID()) {
@@ -345,15 +345,15 @@ func (s schedule) String() string {
 
 type planned struct {
 	at, lasts time.Duration
-	mishap    mishap
+	injection injection
 }
 
-// draw makes a schedule: the options, and two or three mishaps, most of them around a
+// draw makes a schedule: the options, and two or three injections, most of them around a
 // cold start or a renewal.
 func draw(seed uint64) schedule {
 	luck := rand.New(rand.NewPCG(seed, 0))
 	options := rand.New(rand.NewPCG(seed, 2))
-	kinds := mishaps
+	kinds := injections
 	if plain := slices.Contains(known, seed); plain { // drawn before options were
 		kinds, options = kinds[:len(kinds)-1], nil
 	}
@@ -372,7 +372,7 @@ func draw(seed uint64) schedule {
 	terms := s.terms()
 	period := s.ttl - terms.Window(s.ttl)
 	for range 2 + luck.IntN(2) {
-		e := planned{mishap: kinds[luck.IntN(len(kinds))]}
+		e := planned{injection: kinds[luck.IntN(len(kinds))]}
 		e.at = time.Duration(luck.IntN(3))*period + time.Duration(luck.ExpFloat64()*float64(3*time.Second)) - time.Duration(luck.IntN(2000))*time.Millisecond
 		if luck.IntN(5) == 0 {
 			e.at = time.Duration(luck.Int64N(int64(s.horizon / 2)))
@@ -430,25 +430,25 @@ func (s *schedule) terms() replica.Terms {
 }
 
 // run lets it happen.
-func (s schedule) run(tr *trial, luck *rand.Rand) {
+func (s schedule) run(tr *simulation, luck *rand.Rand) {
 	var wg sync.WaitGroup
 	for _, e := range s.events {
 		time.Sleep(time.Until(tr.began.Add(e.at)))
-		tr.cost(e.mishap.requests, e.mishap.leases)
-		tr.losses += e.mishap.losses
+		tr.cost(e.injection.requests, e.injection.leases)
+		tr.losses += e.injection.losses
 		if budget := s.opts.RedisDownBudget; budget != nil { // each replica may spend it while Redis is unreachable
 			n := s.replicas * budget.Requests * (1 + int(e.lasts/time.Hour))
 			tr.cost(n, n)
 			tr.losses += n
 		}
-		tr.note("%s, for %v", e.mishap.name, e.lasts.Round(time.Millisecond))
-		end := e.mishap.strike(tr, luck, e.lasts)
+		tr.note("%s, for %v", e.injection.name, e.lasts.Round(time.Millisecond))
+		end := e.injection.strike(tr, luck, e.lasts)
 		if end == nil {
 			continue
 		}
 		wg.Go(func() {
 			time.Sleep(e.lasts)
-			tr.note("%s: over", e.mishap.name)
+			tr.note("%s: over", e.injection.name)
 			end()
 		})
 	}
@@ -465,7 +465,7 @@ func TestChaos(t *testing.T) {
 		cfg := s.cfg
 		story(t, &cfg, s.opts, func(f *fleet) {
 			f.wants, f.tight, f.delay = s.tokens, s.tight, s.delay
-			f.try(s.replicas, max(s.ttl/100, s.horizon/2000), func(tr *trial) {
+			f.try(s.replicas, max(s.ttl/100, s.horizon/2000), func(tr *simulation) {
 				tr.note("seed %d: %v", seed, s)
 				s.run(tr, rand.New(rand.NewPCG(seed, 1)))
 			})

@@ -1,8 +1,11 @@
 package tokencache
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +16,123 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 )
+
+// Clocks of replicas are off by minutes or by a day, either way, or are set while
+// they run.
+func TestClocksAreOff(t *testing.T) {
+	for _, step := range []time.Duration{7 * time.Minute, 144 * time.Minute} {
+		t.Run((10 * step).String(), func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+				off := make([]time.Duration, 20)
+				for i, r := range f.start(20) {
+					off[i] = time.Duration(i-10) * step
+					r.cache.wall = func() time.Time { return time.Now().Add(off[i]) }
+				}
+				f.together(f.replicas)
+				f.serve(30*time.Hour, 10*time.Minute)
+				f.want(4)
+				for i, r := range f.replicas {
+					tok, err := r.source.Token(f.t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					truth := f.tenant.Requests()[3].Expires
+					if got := tok.Expiry.Sub(truth); (got - off[i]).Abs() > 2*time.Second {
+						t.Errorf("clock off by %v: the token's expiry is off by %v", off[i], got)
+					}
+				}
+				for i := range off { // somebody sets all clocks right
+					off[i] = 0
+				}
+				f.serve(20*time.Hour, 10*time.Minute)
+				f.want(6)
+			})
+		})
+	}
+}
+
+// A token has lived as long as its answer was on its way: neither who asked nor
+// who finds it in Redis serves it for longer than it is valid.
+func TestLifeCountsFromTheRequest(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Minute, Latency: 9 * time.Second}, Options{}, func(f *fleet) {
+		for _, r := range f.start(2) {
+			tok, err := r.source.Token(f.t.Context())
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			if ends := f.tenant.Requests()[0].Expires; tok.Expiry.After(ends) {
+				f.t.Errorf("%s says it expires at %v, and the endpoint %v", r.name, tok.Expiry.UTC(), ends)
+			}
+			if h := r.source.held.Load(); h.since.Add(h.Remaining).After(tok.Expiry) {
+				f.t.Errorf("%s holds it until %v, want %v", r.name, h.since.Add(h.Remaining), tok.Expiry)
+			}
+			synctest.Wait() // until the fleet has it
+		}
+		f.want(1)
+	})
+}
+
+// A machine sleeps past the token's expiry: its monotonic clock has stood still,
+// and the first call after it wakes must not get the old token.
+func TestSuspend(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		old := f.token(r)
+		synctest.Wait()
+		r.cache.wall = func() time.Time { return time.Now().Add(11 * time.Hour) }
+		f.m.FlushAll() // and the fleet's is over, too
+		time.Sleep(2 * time.Millisecond)
+		tok, err := r.source.Token(f.t.Context())
+		if err != nil || tok.AccessToken == old {
+			t.Errorf("after the sleep: got the old token: %v, %v", tok != nil, err)
+		}
+		f.want(2)
+	})
+}
+
+// get calls the API once through the replica's own client and returns the
+// status.
+func (f *fleet) get(client *http.Client) int {
+	f.t.Helper()
+	resp, err := client.Get(f.tenant.APIURL())
+	if err != nil {
+		f.t.Error(err)
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// A countedConn counts what is read from it.
+type countedConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// through lets r ask through the transport that is the default, which counts what
+// it reads.
+func (f *fleet) through(r *testReplica) (read *atomic.Int64) {
+	read = new(atomic.Int64)
+	pipe, rt := f.tenant.Transport(), endpoint.NewTransport(nil)
+	rt.TLSClientConfig.RootCAs = pipe.TLSClientConfig.RootCAs
+	rt.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := pipe.DialContext(ctx, network, addr)
+		return countedConn{conn, read}, err
+	}
+	r.web.base = rt
+	return read
+}
 
 // The provider shortens the life of tokens, to less than the renewal window of
 // those that are there. Then the newer one has to win, although it expires

@@ -5,12 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
@@ -25,7 +27,7 @@ type fault struct {
 	number int
 	name   string
 	story  func(t *testing.T) // tells it
-	strike func(tr *trial) (end func())
+	strike func(tr *simulation) (end func())
 	lasts  time.Duration
 	told   error // what a newcomer is told while it lasts; nil: nothing, it is served
 	costs  int   // token requests that it may cost
@@ -59,7 +61,7 @@ func TestFault(t *testing.T) {
 			for _, moment := range moments {
 				t.Run(moment.name, func(t *testing.T) {
 					story(t, &auth0test.Config{TTL: ttl, PerHour: 42, PerDay: 100, Latency: 150 * time.Millisecond}, Options{}, func(fl *fleet) {
-						fl.try(5, ttl/100, func(tr *trial) {
+						fl.try(5, ttl/100, func(tr *simulation) {
 							time.Sleep(moment.at)
 							tr.cost(f.costs, f.leases)
 							tr.losses += f.losses
@@ -88,8 +90,8 @@ func TestFault(t *testing.T) {
 
 // after lets something happen to the replica that gets a reply of Redis which
 // begins with a word: when it has got it, before it acts on it.
-func after(word string, happens func(tr *trial, m *member)) func(*trial) func() {
-	return func(tr *trial) func() {
+func after(word string, happens func(tr *simulation, m *member)) func(*simulation) func() {
+	return func(tr *simulation) func() {
 		b := tr.awaits("what comes after " + word)
 		for _, m := range tr.all() {
 			m.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
@@ -105,7 +107,7 @@ func after(word string, happens func(tr *trial, m *member)) func(*trial) func() 
 }
 
 // dies lets a replica break off here and now, and another one come in its place.
-func dies(tr *trial, m *member) {
+func dies(tr *simulation, m *member) {
 	tr.note("%s dies", m.name)
 	m.net.cut()
 	m.web.set(func() { m.web.shut = errUnplugged })
@@ -115,22 +117,22 @@ func dies(tr *trial, m *member) {
 	}()
 }
 
-// struck returns the strike of one of the mishaps of TestChaos.
-func struck(name string) func(*trial) func() {
-	for _, m := range mishaps {
+// struck returns the strike of one of the injections of TestChaos.
+func struck(name string) func(*simulation) func() {
+	for _, m := range injections {
 		if m.name == name {
-			return func(tr *trial) func() {
+			return func(tr *simulation) func() {
 				return m.strike(tr, rand.New(rand.NewPCG(1, 2)), 0)
 			}
 		}
 	}
-	panic("there is no mishap " + name)
+	panic("there is no injection " + name)
 }
 
 // everywhere does something to the way to Redis of all replicas, and takes it
 // back.
-func everywhere(do func(l *link)) func(*trial) func() {
-	return func(tr *trial) func() {
+func everywhere(do func(l *link)) func(*simulation) func() {
+	return func(tr *simulation) func() {
 		crew := tr.all()
 		for _, m := range crew {
 			do(m.net)
@@ -150,7 +152,7 @@ func says(errors ...string) func(t *testing.T) {
 			t.Run(strings.Fields(text)[0], func(t *testing.T) {
 				for _, at := range []time.Duration{0, 9*time.Hour - 10*time.Millisecond} {
 					story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
-						f.try(5, 6*time.Minute, func(tr *trial) {
+						f.try(5, 6*time.Minute, func(tr *simulation) {
 							time.Sleep(at)
 							tr.cost(1, 1)
 							tr.note("Redis says %s", text)
@@ -182,7 +184,7 @@ func answers(faults ...auth0test.Fault) func(t *testing.T) {
 						if at == 0 {
 							f.tenant.Inject(3, fault)
 						}
-						f.try(5, 6*time.Minute, func(tr *trial) {
+						f.try(5, 6*time.Minute, func(tr *simulation) {
 							tr.cost(3, 0)
 							time.Sleep(at)
 							tr.note("the endpoint: %s", fault.Name)
@@ -247,7 +249,7 @@ func notHere(why string) func(t *testing.T) {
 var faults = []fault{
 	// Processes.
 	{number: 1, name: "the renewer is killed before it asks", costs: 0, leases: 1, strike: after("admitted", diesAndIsMissed)},
-	{number: 2, name: "the renewer is killed after the endpoint has answered", costs: 1, leases: 1, strike: func(tr *trial) func() {
+	{number: 2, name: "the renewer is killed after the endpoint has answered", costs: 1, leases: 1, strike: func(tr *simulation) func() {
 		b := tr.awaits("the answer of the endpoint")
 		for _, m := range tr.all() {
 			m.web.set(func() {
@@ -270,7 +272,7 @@ var faults = []fault{
 	{number: 6, name: "a hook of the user panics", story: again(TestHooksMayPanic)},
 	{number: 7, name: "a process is told to end while it renews", story: again(TestClose)},
 	{number: 8, name: "two hundred start at once", story: again(TestColdStart)},
-	{number: 9, name: "a rolling restart across a renewal", strike: func(tr *trial) func() {
+	{number: 9, name: "a rolling restart across a renewal", strike: func(tr *simulation) func() {
 		for _, m := range tr.all() {
 			tr.leave(m)
 			tr.isServedAtOnce(tr.join())
@@ -279,7 +281,7 @@ var faults = []fault{
 		return nil
 	}},
 	{number: 10, name: "two versions of the record", story: again(TestNewerVersionOfTheRecord)},
-	{number: 11, name: "no file descriptor is left", told: syscall.EMFILE, costs: 1, leases: 1, lasts: time.Minute, strike: func(tr *trial) func() {
+	{number: 11, name: "no file descriptor is left", told: syscall.EMFILE, costs: 1, leases: 1, lasts: time.Minute, strike: func(tr *simulation) func() {
 		crew := tr.all()
 		for _, m := range crew {
 			m.net.set(func() { m.net.down = syscall.EMFILE })
@@ -299,7 +301,7 @@ var faults = []fault{
 	{number: 13, name: "Redis refuses connections", told: errUnplugged, costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("all lose Redis")},
 	{number: 14, name: "Redis is silent", told: ErrRedis, costs: 1, leases: 1, lasts: 5 * time.Minute, strike: struck("Redis swallows what it is sent")},
 	{number: 15, name: "Redis is in a black hole", story: again(TestStuckRedisClient)},
-	{number: 16, name: "connections are reset in the middle of a reply", costs: 1, leases: 1, story: again(TestReplyOfObtainIsLost), strike: func(tr *trial) func() {
+	{number: 16, name: "connections are reset in the middle of a reply", costs: 1, leases: 1, story: again(TestReplyOfObtainIsLost), strike: func(tr *simulation) func() {
 		for _, m := range tr.all() {
 			m.net.set(func() { m.net.tear = 2 })
 		}
@@ -320,7 +322,7 @@ var faults = []fault{
 	{number: 25, name: "a reply belongs to another question", story: again(TestRepliesOfOtherQuestions)},
 
 	// Redis itself.
-	{number: 26, name: "Redis loses all", losses: 1, story: again(TestRedisLosesAll), strike: func(tr *trial) func() {
+	{number: 26, name: "Redis loses all", losses: 1, story: again(TestRedisLosesAll), strike: func(tr *simulation) func() {
 		tr.m.FlushAll()
 		for _, m := range tr.all() { // whoever looks and has the token gives it back
 			if m.source.held.Load() != nil {
@@ -531,5 +533,43 @@ func spoiltRecord(spoil func(f *fleet, s *Source)) func(t *testing.T) {
 			}
 			f.serve(5*time.Hour, 10*time.Minute)
 		})
+	}
+}
+
+// slowly tells of a fleet whose Redis is always slow, and not too slow: it works.
+func slowly(slow func(l *link)) func(t *testing.T) {
+	return func(t *testing.T) {
+		story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 150 * time.Millisecond}, Options{}, func(f *fleet) {
+			for _, r := range f.start(5) {
+				r.net.set(func() { slow(r.net) })
+			}
+			f.together(f.replicas)
+			f.serve(30*time.Hour, 10*time.Minute)
+			f.want(4)
+		})
+	}
+}
+
+var errNoSuchHost = &net.DNSError{Err: "no such host", Name: "redis", IsNotFound: true}
+
+// unresolved lets the name of Redis not resolve for a while, which takes the
+// resolver three seconds to say. After that the name stands for another Redis,
+// which knows nothing.
+func unresolved(tr *simulation) func() {
+	crew := tr.all()
+	for _, m := range crew {
+		m.net.set(func() { m.net.down, m.net.slow = errNoSuchHost, 3*time.Second })
+		m.net.drop()
+	}
+	return func() {
+		elsewhere := miniredis.NewMiniRedis()
+		elsewhere.ClockTTL(true)
+		elsewhere.RequireAuth(tr.password)
+		tr.t.Cleanup(elsewhere.Close)
+		tr.m = elsewhere
+		for _, m := range crew {
+			m.net.mend()
+			m.net.set(func() { m.net.m = elsewhere })
+		}
 	}
 }

@@ -53,10 +53,10 @@ type fleet struct {
 	replicas []*testReplica
 	log      log           // what was logged, unless the story reads that itself
 	traced   atomic.Int64  // events of refreshes that were held to the table
-	judged   bool          // by a trial, which has searched what it printed
+	judged   bool          // by a simulation, which has searched what it printed
 	delay    time.Duration // of each command to Redis
-	wants    int           // how many tokens each replica of a trial wants; 0: one
-	tight    bool          // the quota may not allow for what happens to a trial
+	wants    int           // how many tokens each replica of a simulation wants; 0: one
+	tight    bool          // the quota may not allow for what happens to a simulation
 }
 
 // A testReplica is a process as far as the fleet can tell.

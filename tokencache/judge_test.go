@@ -17,9 +17,9 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
-// A trial is a fleet to which things happen, while callers on every replica use
+// A simulation is a fleet to which things happen, while callers on every replica use
 // its token, and which is held against the promises of the package.
-type trial struct {
+type simulation struct {
 	*fleet
 	began time.Time
 	stop  context.CancelFunc
@@ -39,7 +39,7 @@ type trial struct {
 	costs   int             // token requests that what happened may cost, at most
 	broke   int             // how often the lease may have been lost
 	losses  int             // how often Redis lost what it knew
-	blows   []*blow         // what is to strike, and may have struck
+	faults  []*upset        // what is to strike, and may have struck
 	printed strings.Builder // all that was logged or returned as an error
 	over    time.Time       // when all that was to happen had
 	stock   time.Time       // since when it has been seen that the fleet has a token
@@ -59,14 +59,14 @@ type member struct {
 }
 
 // note writes into the diary.
-func (tr *trial) note(format string, args ...any) {
+func (tr *simulation) note(format string, args ...any) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.diary = append(tr.diary, fmt.Sprintf("%12v  %s", time.Since(tr.began).Round(time.Millisecond), fmt.Sprintf(format, args...)))
 }
 
 // violates notes that a promise was broken.
-func (tr *trial) violates(promise, format string, args ...any) {
+func (tr *simulation) violates(promise, format string, args ...any) {
 	text := promise + ": " + fmt.Sprintf(format, args...)
 	tr.note("*** %s", text)
 	tr.mu.Lock()
@@ -75,7 +75,7 @@ func (tr *trial) violates(promise, format string, args ...any) {
 }
 
 // cost allows for token requests and lost leases.
-func (tr *trial) cost(requests, leases int) {
+func (tr *simulation) cost(requests, leases int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.costs += requests
@@ -83,21 +83,21 @@ func (tr *trial) cost(requests, leases int) {
 }
 
 // Write takes in what is logged.
-func (tr *trial) Write(p []byte) (int, error) {
+func (tr *simulation) Write(p []byte) (int, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.printed.Write(p)
 }
 
-// try runs a trial of n replicas in the bubble of f, from a cold start to the
+// try runs a simulation of n replicas in the bubble of f, from a cold start to the
 // end, and passes judgement.
-func (f *fleet) try(n int, pace time.Duration, happens func(tr *trial)) *trial {
+func (f *fleet) try(n int, pace time.Duration, happens func(tr *simulation)) *simulation {
 	f.t.Helper()
 	opts, _, err := f.opts.complete()
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	tr := &trial{fleet: f, began: time.Now(), pace: pace, wants: max(f.wants, 1), tight: f.tight}
+	tr := &simulation{fleet: f, began: time.Now(), pace: pace, wants: max(f.wants, 1), tight: f.tight}
 	tr.terms = replica.Terms{RenewBefore: opts.RenewBefore, RequestTimeout: opts.RequestTimeout, Lease: 2 * opts.RequestTimeout}
 	f.judged = true
 	f.opts.Logger = slog.New(slog.NewTextHandler(tr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -116,7 +116,7 @@ func (f *fleet) try(n int, pace time.Duration, happens func(tr *trial)) *trial {
 }
 
 // add adds a replica that nobody asks for anything yet.
-func (tr *trial) add() *member {
+func (tr *simulation) add() *member {
 	tr.mu.Lock()
 	tr.named++
 	name := fmt.Sprintf("r%d", tr.named)
@@ -136,7 +136,7 @@ func (tr *trial) add() *member {
 
 // join adds a replica with a caller. It asks a moment later, so that what is
 // done to a replica when it joins is done before.
-func (tr *trial) join() *member {
+func (tr *simulation) join() *member {
 	m := tr.add()
 	var ctx context.Context
 	ctx, m.leave = context.WithCancel(tr.ctx)
@@ -156,7 +156,7 @@ func (tr *trial) join() *member {
 }
 
 // leave ends a replica politely.
-func (tr *trial) leave(m *member) {
+func (tr *simulation) leave(m *member) {
 	m.leave()
 	<-m.left
 	m.close()
@@ -166,7 +166,7 @@ func (tr *trial) leave(m *member) {
 }
 
 // kill ends a replica as a crash does: nobody hears of it any more.
-func (tr *trial) kill(m *member) {
+func (tr *simulation) kill(m *member) {
 	m.net.cut()
 	m.web.set(func() { m.web.shut = errUnplugged })
 	tr.leave(m)
@@ -176,10 +176,10 @@ func (tr *trial) kill(m *member) {
 const patience = 20 * time.Second
 
 // dead is how long a replica that dies holds up the others, at most.
-func (tr *trial) dead() time.Duration { return dead - usual.Lease + tr.terms.Lease }
+func (tr *simulation) dead() time.Duration { return dead - usual.Lease + tr.terms.Lease }
 
 // call lets a caller ask m for one of its tokens, once.
-func (tr *trial) call(ctx context.Context, m *member, s *Source) {
+func (tr *simulation) call(ctx context.Context, m *member, s *Source) {
 	before := s.held.Load()
 	m.mu.Lock()
 	steady := m.clockSet.IsZero() || before != nil && before.since.After(m.clockSet) || // for it has measured since, or could
@@ -224,7 +224,7 @@ func (tr *trial) call(ctx context.Context, m *member, s *Source) {
 }
 
 // isOver reports whether all that was to happen has been over for a while.
-func (tr *trial) isOver(since time.Duration) bool {
+func (tr *simulation) isOver(since time.Duration) bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return !tr.over.IsZero() && time.Since(tr.over) > since
@@ -233,7 +233,7 @@ func (tr *trial) isOver(since time.Duration) bool {
 // insists checks that m has a token the next time somebody asks: it may just have found
 // out that its connections to Redis are gone, and tells its callers so at once; or that
 // a dead replica holds the lease.
-func (tr *trial) insists(ctx context.Context, m *member, s *Source) {
+func (tr *simulation) insists(ctx context.Context, m *member, s *Source) {
 	time.Sleep(2 * time.Second)
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -246,7 +246,7 @@ func (tr *trial) insists(ctx context.Context, m *member, s *Source) {
 
 // late returns for how long all has had to be well again, by what is known now, when a
 // caller began to ask at start.
-func (tr *trial) late(start time.Time, s *Source) time.Duration {
+func (tr *simulation) late(start time.Time, s *Source) time.Duration {
 	now, stocked := time.Now(), tr.wants == 1 && tr.stocked()
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -296,7 +296,7 @@ func (tr *trial) late(start time.Time, s *Source) time.Duration {
 
 // stocked reports whether the fleet has a token that is valid for a while, in Redis and
 // with one of the replicas.
-func (tr *trial) stocked() bool {
+func (tr *simulation) stocked() bool {
 	return slices.ContainsFunc(tr.all(), func(m *member) bool {
 		h := m.source.valid()
 		return h != nil && h.Plan.Expire-h.Age(m.cache.now()) > time.Minute &&
@@ -306,7 +306,7 @@ func (tr *trial) stocked() bool {
 
 // recovers checks that all is well again, a while after what happened is over:
 // when the last refusal is.
-func (tr *trial) recovers() {
+func (tr *simulation) recovers() {
 	for seen := -1; seen < len(tr.tenant.Requests()); { // a request meanwhile may be refused as well
 		requests := tr.tenant.Requests()
 		seen = len(requests)
@@ -339,10 +339,10 @@ func (tr *trial) recovers() {
 }
 
 // judge holds the ledger of the endpoint against the promises.
-func (tr *trial) judge() {
-	for _, b := range tr.blows {
+func (tr *simulation) judge() {
+	for _, b := range tr.faults {
 		if b.when().IsZero() {
-			tr.violates("trial", "%s never struck", b.what)
+			tr.violates("simulation", "%s never struck", b.what)
 		}
 	}
 	requests := tr.tenant.Requests()

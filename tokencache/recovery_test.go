@@ -20,26 +20,26 @@ import (
 // so that a longer lease is noticed.
 const dead = 20*time.Second + 5*time.Second + time.Second + time.Second
 
-// A blow is something that strikes when the fleet gets to a certain point. It is
-// a mistake of the trial if it never does.
-type blow struct {
+// A upset is something that strikes when the fleet gets to a certain point. It is
+// a mistake of the simulation if it never does.
+type upset struct {
 	what string
-	tr   *trial
+	tr   *simulation
 	mu   sync.Mutex
 	at   time.Time
 }
 
-// awaits announces a blow.
-func (tr *trial) awaits(what string) *blow {
-	b := &blow{what: what, tr: tr}
+// awaits announces a upset.
+func (tr *simulation) awaits(what string) *upset {
+	b := &upset{what: what, tr: tr}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.blows = append(tr.blows, b)
+	tr.faults = append(tr.faults, b)
 	return b
 }
 
 // falls reports whether it falls now: it does so once.
-func (b *blow) falls() bool {
+func (b *upset) falls() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.at.IsZero() {
@@ -50,7 +50,7 @@ func (b *blow) falls() bool {
 }
 
 // when returns when it fell, zero if it has not yet.
-func (b *blow) when() time.Time {
+func (b *upset) when() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.at
@@ -58,7 +58,7 @@ func (b *blow) when() time.Time {
 
 // isServed checks that a caller of r who asks again and again gets a valid token
 // within a while.
-func (tr *trial) isServed(r *testReplica, within time.Duration) {
+func (tr *simulation) isServed(r *testReplica, within time.Duration) {
 	ctx, cancel := context.WithTimeout(tr.ctx, within)
 	defer cancel()
 	for {
@@ -81,7 +81,7 @@ func (tr *trial) isServed(r *testReplica, within time.Duration) {
 
 // isWell checks that everybody has a token within a while, those who are there
 // and one who has none yet.
-func (tr *trial) isWell(newcomer *member, within time.Duration) {
+func (tr *simulation) isWell(newcomer *member, within time.Duration) {
 	var all sync.WaitGroup
 	for _, m := range tr.all() {
 		all.Go(func() { tr.isServed(m.testReplica, within) })
@@ -92,7 +92,7 @@ func (tr *trial) isWell(newcomer *member, within time.Duration) {
 
 // isTold checks that a caller of m, which has no token while Redis is away, is
 // told why, and waits for no longer than a call to Redis may take: a second.
-func (tr *trial) isTold(m *member, why error) {
+func (tr *simulation) isTold(m *member, why error) {
 	for range 3 {
 		start := time.Now()
 		_, err := m.source.Token(tr.ctx)
@@ -108,7 +108,7 @@ func (tr *trial) isTold(m *member, why error) {
 // renews waits until a renewal has to be over that is due, now or within a life of
 // ten hours, and checks that everybody has what it brought. They look for it within
 // six minutes, and the renewer may be one that has died.
-func (tr *trial) renews() {
+func (tr *simulation) renews() {
 	const life, period = 10 * time.Hour, 9 * time.Hour
 	var newest time.Time
 	for _, m := range tr.all() {
@@ -141,7 +141,7 @@ func (m *member) asked() time.Time {
 
 // isServedAtOnce checks that a replica that has just come gets a token by its
 // first call, within a second.
-func (tr *trial) isServedAtOnce(m *member) {
+func (tr *simulation) isServedAtOnce(m *member) {
 	ctx, cancel := context.WithTimeout(tr.ctx, time.Second)
 	defer cancel()
 	if _, err := m.source.Token(ctx); err != nil {

@@ -4,28 +4,235 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 )
 
-// This file is about how soon, and how often, a fleet comes back to an endpoint
-// that does not want it.
+// Everybody backs off together, and then one asks.
+func TestQuotaExceeded(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		f.together(f.start(20))
+		f.serve(9*time.Hour-time.Minute, time.Hour)
+		exceeded := auth0test.QuotaExceeded(20 * time.Minute)
+		exceeded.SkipQuotaHeader = true // which would say that the day is spent, too
+		f.tenant.Inject(-1, exceeded)
+		f.serve(20*time.Minute, time.Minute)
+		f.want(2) // one refused
+		f.tenant.ClearFaults()
+		f.serve(30*time.Minute, time.Minute)
+		f.want(3)
+	})
+	t.Run("cold", func(t *testing.T) {
+		story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
+			f.tenant.Inject(1, auth0test.QuotaExceeded(10*time.Minute))
+			replicas := f.start(20)
+			for _, r := range replicas {
+				start := time.Now()
+				_, err := r.source.Token(f.t.Context())
+				at, ok := retryAt(err)
+				if !ok || time.Until(at) < 9*time.Minute || time.Since(start) > time.Millisecond {
+					f.t.Errorf("%s: got %v after %v, want to be told at once when to come back", r.name, err, time.Since(start))
+				}
+			}
+			f.want(1)
+			for _, r := range replicas { // those with time wait
+				go func() {
+					ctx, cancel := context.WithTimeout(f.t.Context(), time.Hour)
+					defer cancel()
+					if _, err := r.source.Token(ctx); err != nil {
+						f.t.Error(err)
+					}
+				}()
+			}
+			time.Sleep(12 * time.Minute)
+			f.want(2)
+			requests := f.tenant.Requests()
+			if waited := requests[1].Arrived.Sub(requests[0].Arrived); waited < 10*time.Minute {
+				f.t.Errorf("a refusal for ten minutes was repeated after %v", waited)
+			}
+		})
+	})
+}
 
-// insist asks a replica every second until it has a token, and returns when that
-// is.
-func (f *fleet) insist(r *testReplica, within time.Duration) (took time.Duration) {
-	f.t.Helper()
-	for start := time.Now(); time.Since(start) < within; time.Sleep(time.Second) {
-		if _, err := r.source.Token(f.t.Context()); err == nil {
-			return time.Since(start)
+// Redis evicts everything while the quota is spent: the fleet's block is gone,
+// and each replica's own copy of it holds.
+func TestBlockIsKeptByEachReplica(t *testing.T) {
+	t.Parallel()
+	story(t, nil, Options{}, func(f *fleet) {
+		refusal := auth0test.QuotaExceeded(10 * time.Minute)
+		refusal.SkipQuotaHeader = true
+		f.tenant.Inject(1, refusal)
+		for _, r := range f.start(10) {
+			if _, err := r.source.Token(f.t.Context()); !errors.Is(err, quota.ErrDenied) && !errors.Is(err, ErrNoToken) {
+				f.t.Errorf("got %v, want a denial", err)
+			}
+		}
+		for range 9 {
+			f.m.FlushAll()
+			for _, r := range f.replicas {
+				if _, err := r.source.Token(f.t.Context()); err == nil {
+					f.t.Error("got a token while the quota is spent")
+				}
+			}
+			f.want(1)
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(3 * time.Minute)
+		f.together(f.replicas)
+		f.want(2)
+	})
+}
+
+// The limit of the tenant, for a second, comes with the header of a quota that
+// is spent, and only watched. It must not be taken for the quota's. (Five minutes
+// are the pause between two requests that find out whether it is enforced.)
+func TestTenantLimitWithAQuotaThatIsOnlyWatched(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{PerHour: 5, PerDay: 9, Monitor: true}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.tenant.Consume(10)
+		f.token(r) // a token in spite of r=0
+		synctest.Wait()
+		f.m.Del(r.source.token.Key())
+		r.close()
+		*r = *f.boot("again")
+		fault := auth0test.TenantLimit(time.Second)
+		write := fault.Handler
+		fault.Handler = func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(quota.ClientHeader, "b=per_hour;q=5;r=0;t=3500,b=per_day;q=9;r=0;t=86300")
+			write(w, r)
+		}
+		f.tenant.Inject(1, fault)
+		start := time.Now()
+		var last error
+		for time.Since(start) < 24*time.Hour {
+			if _, last = r.source.Token(f.t.Context()); last == nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took > 6*time.Minute {
+			f.t.Errorf("a limit of one second: no token for %v: %v", took, last)
+		}
+	})
+}
+
+// A block of seconds must not cost the budget of an hour.
+func TestBlockCostsNoBudget(t *testing.T) {
+	t.Parallel()
+	story(t, nil, Options{RedisDownBudget: &RedisDownBudget{Spread: time.Millisecond}}, func(f *fleet) {
+		r := f.start(1)[0]
+		r.source.client.learn([]quota.Blocked{{Scope: quota.Tenant, Reason: "tenant-limit", Remaining: 5 * time.Second, Count: 1}})
+		r.net.cut()
+		start := time.Now()
+		for time.Since(start) < 2*time.Hour {
+			if _, err := r.source.Token(f.t.Context()); err == nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took > time.Minute {
+			f.t.Errorf("a block of 5 s: the first token past Redis came after %v", took)
+		}
+		r.net.mend()
+	})
+}
+
+// What is logged at three in the morning says what happened, to whom, until when
+// nobody notices, and what happens next.
+func TestLogTellsWhatHappensNext(t *testing.T) {
+	var lines strings.Builder
+	opts := Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))}
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, opts, func(f *fleet) {
+		f.together(f.start(3))
+		f.tenant.Consume(99)
+		f.serve(9*time.Hour+50*time.Minute, time.Minute)
+	})
+	for _, want := range []string{
+		`msg="a token request failed" client=…ient reason=early error="the token request failed: `,
+		`(status 429 too_many_requests); next attempt at 00:00:`,
+		`msg="no token request for now" client=…ient priority=expiring error="quota: the server refused the client: quota exceeded; ask again at 00:00:`,
+		`token_valid_until=2000-01-01T10:00:00.000Z`,
+	} {
+		if !strings.Contains(lines.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, lines.String())
 		}
 	}
-	f.t.Errorf("got no token within %v", within)
-	return within
+}
+
+// Refusals are kept apart like all other requests, if many have waited.
+func TestRefusalsArePaced(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Audiences: []string{"none of these"}, Latency: 10 * time.Millisecond}, Options{}, func(f *fleet) {
+		f.m.SetError("LOADING Redis is loading the dataset in memory")
+		var wg sync.WaitGroup
+		for i, r := range f.start(8) {
+			cred := f.credentials()
+			cred.Audience = fmt.Sprint("api-", i)
+			s, err := r.cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			wg.Go(func() {
+				for range 20 {
+					if _, err := s.Token(f.t.Context()); !errors.Is(err, ErrRedis) {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		time.Sleep(5 * time.Second)
+		f.m.SetError("")
+		wg.Wait()
+		requests := f.tenant.Requests()
+		if len(requests) < 8 {
+			f.t.Errorf("got %d token requests, want one for each audience", len(requests))
+		}
+		for i := 2; i < len(requests); i++ {
+			if took := requests[i].Arrived.Sub(requests[i-2].Arrived); took < time.Second {
+				f.t.Errorf("requests %d to %d came within %v", i-1, i+1, took)
+			}
+		}
+	})
+}
+
+// A replica that cannot reach the token endpoint may be the only one. It blocks
+// nobody else, and itself for longer and longer, up to half a minute.
+func TestUnreachableForOne(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		attempts := 0
+		rt := endpoint.NewTransport(nil)
+		rt.Proxy = func(*http.Request) (*url.URL, error) { attempts++; return nil, errors.New("no such proxy") }
+		r.cache.rt = rt
+		for range 3600 {
+			if _, err := r.source.Token(f.t.Context()); err == nil {
+				f.t.Fatal("got a token")
+			}
+			time.Sleep(time.Second)
+		}
+		if attempts < 60 || attempts > 240 {
+			f.t.Errorf("it tried %d times in an hour, want one in half a minute", attempts)
+		}
+		start := time.Now()
+		f.token(f.start(1)[0])
+		if took := time.Since(start); took > 0 {
+			f.t.Errorf("another one was held up for %v", took)
+		}
+	})
 }
 
 // The header says that both buckets are spent, and when they fill, and nothing
@@ -189,28 +396,5 @@ func TestSuccessStartsTheWaitsAnew(t *testing.T) {
 		if got := last(); got > 34*time.Second {
 			f.t.Errorf("waited %v after a failure that follows a success, want half a minute", got)
 		}
-	})
-}
-
-// The secret is replaced at the provider. The old one is refused; a replica that
-// has the new one asks at once.
-func TestNewSecretIsNotHeldBack(t *testing.T) {
-	t.Parallel()
-	story(t, &auth0test.Config{TTL: 10 * time.Hour, ClientSecret: "test-secret"}, Options{}, func(f *fleet) {
-		f.tenant.Update(func(c *auth0test.Config) { c.ClientSecret = "new-secret" })
-		for _, r := range f.start(3) {
-			ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Second) // not until it is tried again
-			_, err := r.source.Token(ctx)
-			cancel()
-			if !errors.Is(err, ErrNoToken) {
-				f.t.Errorf("with the old secret: got %v", err)
-			}
-		}
-		f.want(1)
-		f.secret = "new-secret"
-		if slowest := f.together(f.start(3)); slowest > time.Second {
-			f.t.Errorf("the new secret was held back for %v", slowest)
-		}
-		f.want(2)
 	})
 }

@@ -63,7 +63,7 @@ var threats = []threat{
 		t.Run("by a server that repeats it", secretsAreEchoed)
 		t.Run("by a Redis that repeats it", passwordIsEchoed)
 	}},
-	{4, "a token at rest in Redis", notHere("P6 of every trial here; TestThreat/S04 in e2e, on a real one with its image and its monitor")},
+	{4, "a token at rest in Redis", notHere("P6 of every simulation here; TestThreat/S04 in e2e, on a real one with its image and its monitor")},
 	{5, "a nonce used twice", notHere("TestThreat/S05 in internal/store")},
 	{6, "a key that is tried out", notHere("TestThreat/S06 in internal/store")},
 	{7, "a field of a record swapped for another's", swappedFields},
@@ -303,8 +303,8 @@ func secretsInABadWeek(t *testing.T) {
 			Requested: func(i RequestedInfo) { note(i) }, Adopted: func(i AdoptedInfo) { note(i) },
 			Denied: func(i DeniedInfo) { note(i) }, Redis: func(i RedisInfo) { note(i) },
 		}
-		var tr *trial
-		f.try(size(5, 2), time.Minute, func(running *trial) {
+		var tr *simulation
+		f.try(size(5, 2), time.Minute, func(running *simulation) {
 			tr = running
 			tr.cost(1000, 1000)                                    // this is not about the quota
 			tr.losses += 1000                                      // nor about blocks
@@ -580,7 +580,7 @@ func redirectsOfTheAPI(t *testing.T) {
 // The API sends back what it got. Nothing of it goes anywhere but to the caller.
 func tokenIsEchoed(t *testing.T) {
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
-		f.try(1, time.Minute, func(tr *trial) {
+		f.try(1, time.Minute, func(tr *simulation) {
 			tr.cost(10, 0)
 			m := tr.all()[0]
 			echo := tripper(func(req *http.Request) (*http.Response, error) {

@@ -13,14 +13,104 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/redis/go-redis/v9"
 )
 
-// This file is about replies of Redis that never come: what was asked for has
-// happened, and nobody knows.
+// The reply of an admission is lost, again and again. Nothing is sent then, so
+// nothing is spent.
+func TestReplyOfAdmitIsLost(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		synctest.Wait()
+		f.m.Del(r.source.token.Key())
+		r.close()
+		*r = *f.boot("again")
+		lost := 0
+		r.rdb.AddHook(commandHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+			err := next(ctx, cmd)
+			if s, ok := cmd.(*redis.Cmd); ok && err == nil && lost < 5 {
+				if v, _ := s.StringSlice(); len(v) == 3 && v[0] == "admitted" {
+					lost++
+					cmd.SetErr(io.EOF)
+					return io.EOF
+				}
+			}
+			return err
+		}))
+		for range 60 {
+			if _, err := r.source.Token(f.t.Context()); err == nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		status, err := r.source.Status(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		w, _ := status.Quota.Find(quota.Client, quota.PerDay)
+		if lost != 5 || int(w.Used) != f.requests() {
+			f.t.Errorf("%d replies were lost; the ledger has %d used, and %d requests were sent", lost, w.Used, f.requests())
+		}
+	})
+}
+
+// From some moment on, each connection gives each reply to the next question, as
+// one does that was used by somebody else and not emptied. None is taken for what
+// it is not: nobody serves the token of another audience, nor asks without end.
+func TestRepliesOfOtherQuestions(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
+		cred := f.credentials()
+		cred.Audience = "another"
+		var others []*Source
+		for _, r := range f.start(3) {
+			other, err := r.cache.Source(cred)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			others = append(others, other)
+		}
+		f.together(f.replicas)
+		mine := f.token(f.replicas[0])
+		for _, other := range others {
+			if _, err := other.Token(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+		}
+		theirs := others[0].held.Load().token.AccessToken
+		time.Sleep(time.Minute)
+		for _, r := range f.replicas {
+			r.net.set(func() { r.net.shift = true })
+		}
+		for range 50 {
+			for i, r := range f.replicas {
+				(&testReplica{source: others[i]}).lookNow()
+				time.Sleep(100 * time.Millisecond)
+				r.lookNow()
+				time.Sleep(100 * time.Millisecond)
+				if got := f.token(r); got != mine {
+					f.t.Fatalf("%s serves another token; that of the other audience: %v", r.name, got == theirs)
+				}
+				if got := others[i].held.Load().token.AccessToken; got != theirs {
+					f.t.Fatalf("%s serves the other audience another token; that of the first: %v", r.name, got == mine)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		f.want(2)
+		for _, r := range f.replicas {
+			r.net.mend()
+		}
+		time.Sleep(time.Minute)
+		f.together(f.start(3))
+		f.want(2)
+	})
+}
 
 // Redis does what it is told, and nobody hears its reply. There is a token soon
 // all the same, for one request, which is counted as one, and the lease is free.
@@ -170,4 +260,17 @@ func TestReplyOfObtainIsLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// insist asks a replica every second until it has a token, and returns when that
+// is.
+func (f *fleet) insist(r *testReplica, within time.Duration) (took time.Duration) {
+	f.t.Helper()
+	for start := time.Now(); time.Since(start) < within; time.Sleep(time.Second) {
+		if _, err := r.source.Token(f.t.Context()); err == nil {
+			return time.Since(start)
+		}
+	}
+	f.t.Errorf("got no token within %v", within)
+	return within
 }
