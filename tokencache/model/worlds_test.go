@@ -26,6 +26,7 @@ var (
 		{"trouble, and Redis is unreachable", 2, 1, [faults]uint8{trouble: 1, cutOff: 1, direct: 1, crash: 1}},
 		{"a rotation, and leases and data are lost", 2, 1, [faults]uint8{rotation_: 1, leaseLost: 1, storeLost: 1}},
 		{"a rotation, and Redis is unreachable", 2, 1, [faults]uint8{rotation_: 1, cutOff: 1, direct: 1, shortening: 1}},
+		{"a rotation, a restart, and Redis is unreachable", 2, 0, [faults]uint8{rotation_: 1, cutOff: 1, direct: 1, evicted: 1, crash: 1}},
 		{"two rotations", 2, 0, [faults]uint8{rotation_: 2, leaseLost: 1, storeLost: 1}},
 		{"a rotation among three", 3, 0, [faults]uint8{rotation_: 1, evicted: 1}},
 		{"slow replies", 2, 1, [faults]uint8{slow: 1, leaseLost: 1, rotation_: 1}},
