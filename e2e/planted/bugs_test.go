@@ -88,7 +88,7 @@ var bugs = []bug{
 	{"a caller's context is not heeded", "tokencache/wait.go", "case <-ctx.Done():", "case <-context.Background().Done():", "TestFault/53"},
 	{"a caller waits for what comes too late", "tokencache/internal/replica/failure.go", "return f.FailFast || f.Until > limit || f.BudgetAt > limit", "return false", "TestQuotaUnderAttack/a_header_that_lies"},
 	{"a token is replaced whichever was refused", "tokencache/wait.go", "h.token.AccessToken != accessToken", "false", "TestRejectComparesTheToken"},
-	{"a caller that waits for another token does not hear that there is none", "tokencache/internal/replica/callers.go", "if want == (Want{}) || t.Refusal.Err == nil && !t.Held.Valid(now) {", "if want == (Want{}) {", "TestRejectWhileTheTokenExpires"},
+	{"a caller that waits for another token does not hear that there is none", "tokencache/internal/replica/callers.go", "if want == (Want{}) || t.Refusal.Err == nil && !t.Held.Valid(now) {", "if want == (Want{}) {", "TestCallerOfAnotherTokenIsAnswered"},
 	{"no caller is woken", "tokencache/client.go", "\t\tclose(s.change)\n", "", "TestQuotaUnderAttack/lies"},
 	{"the token follows a redirect anywhere", "tokencache/transport.go", "if origin(previous.URL) != origin(hop.URL) {", "if false {", "TestThreat/S17"},
 	{"the token travels in clear", "tokencache/transport.go", `if u.Scheme == "https" ||`, "if true ||", "TestThreat/S02"},

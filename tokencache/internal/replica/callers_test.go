@@ -1,0 +1,31 @@
+package replica
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+)
+
+// A caller that waits for another token than the one that is held gets an error at once,
+// if that one has expired and no other can be had before the caller's deadline.
+func TestCallerOfAnotherTokenIsAnswered(t *testing.T) {
+	at := func(m time.Duration) Instant { return Instant{Mono: m * time.Minute, Wall: m * time.Minute} }
+	const start = 1_000_000
+	s := State{Terms: usual}
+	id := s.Add("t", []quota.Scope{quota.Client})
+	s.Wait(id)
+	r := &Record{Token: "old", Issued: start, Expires: start + time.Hour.Milliseconds(), Lifetime: time.Hour}
+	s.Fetched(at(0), id, Snapshot{At: at(0), Now: start, Record: r}, Context{}, 0)
+
+	denied := &quota.DeniedError{Scope: quota.Client, Reason: quota.QuotaExceeded, RetryIn: time.Hour}
+	s.Denied(at(61), id, denied)
+	want := Want{Not: "old"}
+	if a := s.Answer(at(61), id, want, at(71).Mono); !a.Done || !errors.Is(a.Err, quota.ErrDenied) {
+		t.Errorf("within ten minutes: got %+v, want that it is denied for an hour", a)
+	}
+	if a := s.Answer(at(61), id, want, at(181).Mono); a.Done {
+		t.Errorf("within two hours: got %+v, want to wait", a)
+	}
+}
