@@ -14,6 +14,7 @@ var bugs = []bug{
 	{"a request may outlive the lease", "tokencache/renew.go", "within := min(timeout, lease.Remaining()-timeout/4)", "within := 10 * timeout", "TestFault/53"},
 	{"a forced renewal does not bound what is adopted", "tokencache/internal/replica/issued.go", "r.Forced = req.Forced", "_ = req.Forced", "TestRotatedTokenDoesNotComeBack"},
 	{"a token is not issued later than the one it replaces", "tokencache/internal/replica/issued.go", "r.Issued = max(r.Issued, req.Before.Issued+1)", "_ = req.Before", "TestRedisClockIsSetBack"},
+	{"a token that is dated while it is replaced is newer", "tokencache/internal/replica/issued.go", "r.Issued = max(r.Issued, h.Issued+1)", "_ = h", "TestTransitions"},
 	{"an answer outranks a newer token heard of meanwhile", "tokencache/internal/replica/issued.go", "h.Valid(now) && h.Record.Token != req.Before.Token && h.Record.Compare(r) > 0", "false", "TestLateAnswerFromPastRedis"},
 	{"a token requested without Redis counts as issued after a rotation", "tokencache/internal/replica/adopt.go", "r.Issued = r.Expires - r.Lifetime.Milliseconds()", "r.Issued = max(r.Expires-r.Lifetime.Milliseconds(), v.MinIssued)", "TestTokenFromPastRedisDoesNotOutliveARotation"},
 	{"a rotation is over with any other token", "tokencache/source.go", "h.Record.Issued >= read.Now", "true", "TestRotateIsNotOverWithTheOldToken"},

@@ -53,6 +53,9 @@ func (s *State) Issued(now Instant, req Request, issue Issue, random float64) (R
 		if req.Before.Token != "" {
 			r.Issued = max(r.Issued, req.Before.Issued+1)
 		}
+		if h := t.Held.Record; h.Token == req.Before.Token { // it may have been dated since
+			r.Issued = max(r.Issued, h.Issued+1)
+		}
 		r.Expires = issue.Now + (issue.Sent.Mono - issue.Admitted.Mono + r.Lifetime).Milliseconds()
 	}
 	s.dropBlocks(t.Scopes)
