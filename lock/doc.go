@@ -1,5 +1,5 @@
 // Package lock takes leases on keys in Redis: locks that end by themselves. It
-// lets one process of a fleet at a time do something, and tells it when to
+// lets one process of a fleet at a time do something, and says when it must
 // stop. It stands on [github.com/bsm/redislock] and adds what a critical section
 // needs to be right: three outcomes instead of two, a deadline that the holder
 // can trust, and a release that cannot be forgotten.
@@ -8,7 +8,7 @@
 //
 // While Redis keeps the key, at most one process trusts its lease on it at any
 // time. The holder trusts it from before it asked, less a margin, until TTL is
-// over, by a clock of its own; it compares no clocks with anybody. The margin
+// over, by a clock of its own; it compares no clocks with another host. The margin
 // is for clocks that run at different speed: with a tenth of TTL, one clock may
 // run a ninth faster than the other.
 //

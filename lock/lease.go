@@ -18,18 +18,18 @@ type Lease struct {
 	expire *time.Timer // ends the holder's context
 
 	mu    sync.Mutex
-	until time.Time // when the holder stops to trust the lease
+	until time.Time // when the holder stops trusting the lease
 }
 
-// Remaining returns how long the holder may trust its lease yet, and at most zero
-// when it no longer may. Ask before each step that must not be taken without:
-// a process that was stopped wakes up before its context has ended.
+// Remaining returns how long the holder may still trust its lease. It is zero or negative
+// when the holder may not. Check it before each step that needs the lease: a process that
+// was stopped runs again before its context ends.
 func (l *Lease) Remaining() time.Duration {
 	l.mu.Lock()
 	until := l.until
 	l.mu.Unlock()
-	// The monotonic clock stands still while a machine sleeps, and the wall
-	// clock can be set. Whichever says less is right to be afraid of.
+	// The monotonic clock stands still while a machine sleeps, and the wall clock can
+	// be set. The one that leaves less counts.
 	now := time.Now()
 	return min(until.Sub(now), until.Round(0).Sub(now.Round(0)))
 }
@@ -61,9 +61,9 @@ func (l *Lease) Extend(ctx context.Context) error {
 	return nil
 }
 
-// release gives the lease back if it is still ours. It has its own time, since
-// the caller's may be over. An error is no news: a lost reply looks like a lost
-// lease, and what could not be given back ends by itself.
+// release gives the lease back if it is still held. It has a timeout of its own, since
+// the caller's context may have ended. It ignores errors: a lost reply looks like a lost
+// lease, and a lease that was not given back ends by itself.
 func (l *Lease) release(ctx context.Context) {
 	_, _ = bounded(context.WithoutCancel(ctx), l.locker.timeout, func(ctx context.Context) (any, error) {
 		return nil, l.lock.Release(ctx)
@@ -85,7 +85,7 @@ type HeldError struct {
 // Is reports whether target is [ErrHeld].
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
-// Error says it in one line.
+// Error returns the key and how long it is held.
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("lock: %s is held for up to %v", e.Key, e.Remaining)
 }

@@ -36,8 +36,8 @@ type Client interface {
 // Options configures a Locker. A nil *Options is ready for use.
 type Options struct {
 	// TTL is how long a lease lasts unless it is extended. A process that dies
-	// holds up the others for as long. All who share a key must have the same
-	// one. Zero means DefaultTTL; less than a second is an error, as redislock
+	// holds up the others for as long. All processes that share a key must have the
+	// same one. Zero means DefaultTTL; less than a second is an error, as redislock
 	// v0.10.0 makes locks of less than a millisecond that never were.
 	TTL time.Duration
 
@@ -49,8 +49,8 @@ type Options struct {
 	// are. Zero means DefaultTimeout.
 	Timeout time.Duration
 
-	// Replica names this process for people who look who holds a lease. Empty
-	// means the host's name. An id of the process is added.
+	// Replica names this process in the lease, for people. Empty means the name of
+	// the host. An id of the process is added.
 	Replica string
 }
 
@@ -87,7 +87,7 @@ func New(rdb Client, opts *Options) (*Locker, error) {
 	}
 	replica := opts.Replica
 	if replica == "" {
-		replica, _ = os.Hostname() // nameless is fine: the id tells processes apart
+		replica, _ = os.Hostname() // without a name, the id tells processes apart
 	}
 	l.id = tame(replica) + "/" + uuid.NewString()
 	return l, nil
@@ -100,13 +100,13 @@ func (l *Locker) ID() string { return l.id }
 // TTL is how long the leases of this Locker last.
 func (l *Locker) TTL() time.Duration { return l.ttl }
 
-// Do takes the lease on key and calls f while it holds it. There are three ways
-// it can go, and only the first calls f:
+// Do takes the lease on key and calls f while it holds it. There are three outcomes,
+// and only the first calls f:
 //
 //   - The lease is free: f runs, and Do returns what f returns.
-//   - The lease is held: Do returns a [*HeldError] at once. It does not wait;
-//     for how long to, the caller knows better.
-//   - Redis did not say: any other error. That is not "held".
+//   - The lease is held: Do returns a [*HeldError] at once. Whether to wait is for the
+//     caller to decide.
+//   - It is not known: any other error. It never means that the lease is held.
 //
 // The context that f gets ends when the lease can no longer be trusted, with
 // [ErrLost] as its cause, or when ctx ends. f must stop then. The lease is given
@@ -151,8 +151,8 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	if err == nil {
 		return &Lease{locker: l, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
 	}
-	// A key of another type is no lease of anybody, and gets an end like any
-	// other that has none.
+	// A key of another type is not a lease, and gets an end like any other key that
+	// has none.
 	if !errors.Is(err, redislock.ErrNotObtained) && !strings.Contains(err.Error(), "WRONGTYPE") {
 		return nil, err
 	}

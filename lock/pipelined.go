@@ -15,9 +15,9 @@ import (
 // DoPipelined is Do, with commands of the caller's in the same round trip as the taking of
 // the lease, and behind it. queue queues them. value is what the key holds if the lease is
 // taken, so a script among them can depend on that. They are executed whether or not it
-// is taken, and their results are there when f is called or DoPipelined returns. If they
-// tell how long the lease is held by another process, remaining says so, and spares a
-// round trip; it returns false if they do not.
+// is taken, and their results are there when f is called or DoPipelined returns. If one of
+// them reads how long another process holds the lease, remaining returns that, which saves
+// a round trip. It returns false if none does.
 //
 // In a cluster, all keys must share a hash tag. queue may be called more than once.
 func (l *Locker) DoPipelined(ctx context.Context, key string, queue func(pipe redis.Pipeliner, value string), remaining func() (time.Duration, bool), f func(context.Context, *Lease) error) error {

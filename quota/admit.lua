@@ -1,5 +1,5 @@
 -- admit: may this token request be sent? If so, count it, before it is sent.
--- One script, so that nobody can be let in between the look and the count.
+-- One script, so that no other request is admitted between the check and the count.
 -- Replaying it changes nothing: an attempt is counted once, under its id, as
 -- long as it is among the last KEEP_ATTEMPTS. Later it counts as another one.
 --

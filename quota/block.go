@@ -57,14 +57,14 @@ const (
 	Probing     Reason = "probing"
 )
 
-// A Block asks everybody to wait.
+// A Block makes all replicas wait.
 type Block struct {
 	Scope  Scope
 	Reason Reason
 
 	// Wait is how long the server asks to wait. Zero means that it does not
 	// say; then the wait is Base, doubled with each block in a row, and at most
-	// Cap. Either way a jitter is added, drawn once for everybody, and the sum
+	// Cap. Either way a jitter is added, drawn once for the fleet, and the sum
 	// is at most MaxWait.
 	Wait, Base, Cap time.Duration
 

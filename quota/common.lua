@@ -4,20 +4,19 @@
 -- numbers far below 2^53. The state is one hash:
 --
 --   w:<scope>:<bucket>   end length quota server own used forced open seen
---                        (seen: 0, if no header has told of this window yet; 1, if one
---                        has; or since when the server says that nothing is left)
+--                        (seen: 0 until a header reports this window, 1 after that, or
+--                        since when the server reports that nothing is left)
 --   b:<scope>            until since count reason
 --   a:<attempt>          at sent|done|back priority window|window|…   (window: <field>@<end>)
 --   m:<scope>            enforced|advisory until
 --   p:<scope>            when the last probe was admitted
---   r:<scope>            who reported trouble last, and when
+--   r:<scope>            which replica reported trouble last, and when
 --   d:<priority>         scope reason bucket quota used until count: what was denied
---                        last, until somebody is answered; with :enforced, by those
---                        who were told that the quota is
+--                        last, until the next answer; with :enforced, to ledgers with
+--                        Options.Enforced
 --
--- A field that does not read as it should, or says what cannot be, is as good
--- as absent: the state may be lost at any time anyway, and loses nothing but
--- one probe.
+-- A field that cannot be read, or cannot be true, counts as absent: the state may be
+-- lost at any time anyway, and that costs one probe.
 
 local SLACK = 300000             -- how much longer than it could a window or a block may seem
 local MAX_BLOCK = 86400000       -- the longest block, less the slack
@@ -99,7 +98,7 @@ local function save_window(w)
     int(w.used), int(w.forced), int(w.open), int(w.seen) }, ' '))
 end
 
--- jitter draws the wait beyond a wait: never negative, so that nobody comes
+-- jitter draws what is added to a wait: never negative, so that no replica comes
 -- early. The caller draws the dice (0 to 999,999), so a replay draws the same.
 local function jitter(wait, dice)
   return math.floor(math.min(wait / 10, MAX_JITTER) * dice / 1000000)
@@ -166,9 +165,9 @@ local function counts(a, w)
 end
 
 -- own_since counts our attempts that a window may count which has just become
--- known: those since it began, those of the last minute before it that nobody
--- has answered for, and the one whose answer told of it. It also returns how many
--- of them were forced.
+-- known: those since it began, those of the last minute before it that have no
+-- outcome yet, and the one whose answer reported it. It also returns how many of
+-- them were forced.
 local function own_since(w, teller)
   local from, n, forced = w.ends - w.length, 0, 0
   for _, a in ipairs(attempts()) do

@@ -11,19 +11,19 @@ import (
 // ErrDenied is what every [*DeniedError] is.
 var ErrDenied = errors.New("quota: denied")
 
-// A DeniedError says that a token request may not be sent, why, and when to ask
-// again. Asking earlier gets the same answer.
+// A DeniedError says that a token request may not be sent, why, and when to ask again.
+// To ask earlier brings the same answer.
 type DeniedError struct {
 	Scope    Scope
 	Reason   Reason
 	Priority Priority
 
-	// Bucket, Quota and Used tell of the bucket that has too little left. They
-	// are zero if a block is the reason.
+	// Bucket, Quota and Used describe the bucket that has too little left. They are zero
+	// if a block is the reason.
 	Bucket      string
 	Quota, Used int64
 
-	// Count is how many blocks there were in a row. Zero if none is the reason.
+	// Count is how many blocks there were in a row. Zero if no block is the reason.
 	Count int
 
 	// RetryIn is how long to wait, and RetryAt when that will be by this
@@ -32,12 +32,12 @@ type DeniedError struct {
 	RetryAt time.Time
 }
 
-// Error says it in one line.
+// Error returns the cause and the time of the next attempt in one line.
 func (e *DeniedError) Error() string {
 	return fmt.Sprintf("quota: %s; ask again at %s (in %s)", e.Cause(), e.RetryAt.UTC().Format("15:04:05Z"), e.RetryIn.Round(time.Second))
 }
 
-// Cause says what stands in the way, without when.
+// Cause returns what is in the way, without the time.
 func (e *DeniedError) Cause() string {
 	bucket := ""
 	if e.Bucket != "" {

@@ -86,7 +86,7 @@ func OrganizationLimits(h http.Header) (Limits, int) {
 //	param       = key "=" value    ; keys in any case and order, "b" anywhere
 //
 // A malformed bucket is left out, never read as an empty one, and never an
-// error: a header that cannot be read must not stop anybody. The second result
+// error: a header that cannot be read must not stop a fleet. The second result
 // counts the buckets that were left out or put right, for those who want to
 // hear early that the header has changed its grammar. A field of more than
 // 4 KiB or 16 buckets is hostile and refused whole.

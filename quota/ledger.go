@@ -40,7 +40,7 @@ const DefaultJournalLength = 512
 
 // Options configures a Ledger. A nil *Options is ready for use.
 type Options struct {
-	// Journal is the key of a stream that tells of every attempt and every
+	// Journal is the key of a stream with an entry for every attempt and every
 	// answer. In a cluster it must share the ledger's hash tag. Empty means no
 	// journal.
 	Journal string
@@ -154,14 +154,14 @@ func (l *Ledger) admission(a *Attempt) []any {
 type Outcome int
 
 const (
-	// Unknown means that the server may have issued a token: the request was
-	// written and no answer came, or none that says. It stays counted.
+	// Unknown means that the server may have issued a token: the request was sent, and no
+	// answer came, or none that tells. It stays counted.
 	Unknown Outcome = iota
 	// Issued means that the server issued a token.
 	Issued
-	// Refused means that the server said no, so it issued nothing.
+	// Refused means that the server issued no token.
 	Refused
-	// Unsent means that the request provably never left.
+	// Unsent means that the request was certainly not sent.
 	Unsent
 )
 
@@ -191,7 +191,7 @@ type Answer struct {
 	Took   time.Duration
 	Status string
 
-	// Blocks are what the answer makes everybody wait for.
+	// Blocks are what the answer makes all replicas wait for.
 	Blocks []Block
 }
 

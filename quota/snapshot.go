@@ -2,8 +2,8 @@ package quota
 
 import "time"
 
-// A Snapshot is what the ledger tells a replica that is about to ask for an admission: it
-// need not ask, nor take a lease to do so, if it would be denied. It is read in the same
+// A Snapshot is what a replica has to know before it asks for an admission: it need not
+// ask, nor take a lease to do so, if it would be denied. It is read in the same
 // round trip as something else; see [Ledger.SnapshotFields].
 type Snapshot struct {
 	// Blocked are the blocks of the scopes that were asked for.

@@ -13,7 +13,7 @@ type State struct {
 	Windows []Window  `json:"windows"`
 	Blocks  []Blocked `json:"blocks"`
 
-	// Modes tells of the scopes of which it is known whether the server
+	// Modes has the scopes of which it is known whether the server
 	// enforces the quota: "enforced" or "advisory".
 	Modes map[Scope]string `json:"modes,omitempty"`
 }

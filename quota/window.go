@@ -31,9 +31,9 @@ func (l Limits) left(limit Limit, date time.Time) (time.Duration, bool) {
 }
 
 // aligned reports whether nothing in l speaks against windows that end at whole
-// UTC hours. If both documented buckets are there, they tell without any clock:
+// UTC hours. If both documented buckets are there, they show it without any clock:
 // a day is a whole number of hours, so t of the day less t of the hour must be
-// one too. A sample that somebody made up fails this.
+// one too. A made-up sample fails this.
 func (l Limits) aligned() bool {
 	hour, ok1 := l.Find(PerHour)
 	day, ok2 := l.Find(PerDay)

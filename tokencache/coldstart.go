@@ -14,7 +14,7 @@ import (
 )
 
 // This file is the first refresh of a replica, when a whole fleet may start at once. As a
-// rule, another replica renews already, which one small command tells. If none does, the
+// rule, another replica renews already, which one small command shows. If none does, the
 // lease, the fetch under it and the admission take one round trip. The subscription is
 // opened beside that.
 

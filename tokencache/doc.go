@@ -131,7 +131,7 @@
 //	…{client}:journal      who requested a token, when, why, and with what outcome
 //	…{client}:news         a channel: a new record; the lease is free
 //
-// Of two records, the one that was issued later wins, whoever comes last and
+// Of two records, the one that was issued later wins, in whatever order they come and
 // however often (commit.lua). That merge is commutative, associative and
 // idempotent, so nothing depends on the lease being intact; and a token that
 // expires before the one it replaces, as when a provider shortens lifetimes,

@@ -39,7 +39,7 @@ type Error struct {
 	// Op is what was called: "token", "invalidate" or "rotate".
 	Op string
 
-	// Client and Audience tell which token it is about. Client is the end of
+	// Client and Audience say which token it is about. Client is the end of
 	// the client id.
 	Client, Audience string
 
@@ -50,7 +50,7 @@ type Error struct {
 	Err error
 }
 
-// Error says it in one line.
+// Error returns what happened and what to do about it, in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Op == "token" {
@@ -96,7 +96,7 @@ type RequestError struct {
 	err    error
 }
 
-// Error says it in one line.
+// Error returns what happened and what to do about it, in one line.
 func (e *RequestError) Error() string {
 	var b strings.Builder
 	b.WriteString("the token request failed: ")

@@ -24,7 +24,7 @@ const (
 )
 
 // Options configures a Cache. A nil *Options is ready for use. All replicas of
-// a fleet should have the same ones, but for Replica and what observes.
+// a fleet should have the same ones, but for Replica, Logger and Hooks.
 type Options struct {
 	// Prefix begins the name of every key in Redis. Empty means DefaultPrefix.
 	Prefix string
@@ -61,9 +61,9 @@ type Options struct {
 	// rotated: add the new one at the end everywhere, then move it to the front
 	// everywhere, then remove the old one, but not before the tokens that it has
 	// encrypted have expired. None means a key derived from the client secret; then
-	// a new secret comes with a new record, and whoever has the secret may read the
-	// record. A secret that can be guessed can be guessed
-	// from a copy of Redis: give keys if yours may be.
+	// a new secret comes with a new record, and who has the secret may read the record.
+	// A secret that can be guessed can be guessed from a copy of Redis: give keys if
+	// yours can.
 	EncryptionKeys [][]byte
 
 	// RootCAs are the certificate authorities that are trusted for token

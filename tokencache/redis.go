@@ -18,7 +18,7 @@ import (
 // NewRedisClient returns a client with the options that we recommend, where
 // opts leaves them at zero. A Cache works with any client, and bounds every call
 // itself; with these options a call that is bounded is also given up, and a
-// replica at rest costs Redis less:
+// idle replica costs Redis less:
 //
 //   - deadlines of contexts are heeded, dials and replies wait a second, and one
 //     retry is enough; by default a Redis that swallows packets is dialled

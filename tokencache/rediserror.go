@@ -115,7 +115,7 @@ func isReply(err error) bool {
 	return ok && replied != redis.Nil
 }
 
-// A redisSign tells what an error means by a text in it. The texts are those of Redis,
+// A redisSign says what an error with a text in it means. The texts are those of Redis,
 // of go-redis and of package net.
 type redisSign struct {
 	text   string

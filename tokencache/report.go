@@ -8,9 +8,9 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
-// This file tells the ledger what became of token requests.
+// This file reports to the ledger what became of token requests.
 
-// report tells the ledger what became of an attempt, or queues that until Redis can be
+// report reports to the ledger what became of an attempt, or queues that until Redis can be
 // used.
 func (c *client) report(ctx context.Context, s *Source, r replica.Report) {
 	batch := []*Source{s}
@@ -19,7 +19,7 @@ func (c *client) report(ctx context.Context, s *Source, r replica.Report) {
 	}
 }
 
-// sendReport, in the refresh of a batch, tells the ledger what became of an attempt. Sent twice, it counts once, as
+// sendReport, in the refresh of a batch, reports what became of an attempt. Sent twice, it counts once, as
 // long as the ledger knows the attempt.
 func (c *client) sendReport(ctx context.Context, batch []*Source, r replica.Report) bool {
 	blocked, err := call(ctx, c.cache, func(ctx context.Context) ([]quota.Blocked, error) {

@@ -29,14 +29,14 @@ func (c *client) sending() (s sent) {
 	return s
 }
 
-// A view is what a snapshot tells about one token, and what a commit needs to replace
+// A view is what a snapshot has about one token, and what a commit needs to replace
 // its record if that is damaged.
 type view struct {
 	replica.Snapshot
 	damaged []byte
 }
 
-// view returns what the snapshot tells about the i-th token that was asked for.
+// view returns what the snapshot has about the i-th token that was asked for.
 func (s snapshot) view(i int) view { return view{s.of(i), s.Tokens[i].Damaged} }
 
 func (s snapshot) of(i int) replica.Snapshot {

@@ -10,8 +10,8 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
-// This file is about notifications. They are hints: what one would tell, a fetch finds
-// out a little later. A replica subscribes while its callers wait for the lease holder,
+// This file is about notifications. They are hints: a fetch finds the same a little
+// later. A replica subscribes while its callers wait for the lease holder,
 // or always with Options.Subscribe.
 
 // subscribeIfWanted starts the subscription when it is wanted, and ends it when it is

@@ -103,7 +103,7 @@ func refusal(a Answer, reply errorReply, in Scopes) Verdict {
 		}
 		return failed(ClassLimit, quota.Refused, "too many requests, and the server does not say of whom", b)
 
-	// What a person has to put right. Nobody hammers meanwhile.
+	// What a person has to correct. The fleet asks rarely meanwhile.
 	case says("service not enabled within domain"):
 		return failed(ClassAudience, quota.Refused, "the tenant does not know the audience", lasting(in.Audience, ClassAudience))
 	case says("client-grant", "not authorized to access"):

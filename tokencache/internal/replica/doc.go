@@ -16,7 +16,7 @@
 // # The way of a token
 //
 //	Next          a refresh is due
-//	Fetched       what one read of Redis told         → Done, WriteBack, Wait or Renew
+//	Fetched       what one read of Redis found        → Done, WriteBack, Wait or Renew
 //	WroteBack     the fleet has the token in memory, which it had lost or had an older one of
 //	LeaseHeld     another replica holds the lease
 //	              -- under the lease --
@@ -28,10 +28,10 @@
 //	RequestFailed the answer is no token
 //	              -- at any time --
 //	Heard         a notification carried a record
-//	Released      a notification tells that the lease is free
+//	Released      a notification says that the lease is free
 //	RedisFailed   Redis could not be used; RedisWorked ends that
 //	Invalidate    an API refused a token; Rotate: an operator replaces it
-//	Wait, Leave   callers come and go; Answer tells what they get
+//	Wait, Leave   callers come and go; Answer returns what they get
 //
 // # Deadlines
 //

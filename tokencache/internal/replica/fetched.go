@@ -59,7 +59,7 @@ func (s *State) Fetched(now Instant, id int, v Snapshot, in Context, random floa
 const maxProbes = 2
 
 // ColdStart reports whether a token is not here and callers wait for it, as when a whole
-// fleet starts at once. Then a probe of two keys tells as much as a fetch, as a rule: whether
+// fleet starts at once. As a rule, a probe of two keys then shows as much as a fetch: whether
 // another replica renews already. It is not enough once anything else is known.
 func (s *State) ColdStart(now Instant, id int) bool {
 	t := &s.Tokens[id]

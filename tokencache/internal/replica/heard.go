@@ -64,7 +64,7 @@ func (s *State) Released(now Instant) {
 	}
 }
 
-// Heard applies the notification of a record. It tells what the clock of Redis showed
+// Heard applies the notification of a record. It has what the clock of Redis showed
 // when it was published, and not how long ago that is: the process may have been
 // stopped. But it was after the subscription was asked for, at opened, so the remaining
 // life counts from then, the earliest safe bound. If that is long ago, the token is

@@ -2,7 +2,7 @@ package replica
 
 import "github.com/fleettoken/fleettoken/quota"
 
-// QueueReports keeps reports until Redis can be told.
+// QueueReports keeps reports until Redis can be reached.
 func (s *State) QueueReports(reports ...Report) {
 	s.Reports = append(s.Reports, reports...)
 	if n := len(s.Reports) - maxReports; n > 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/fleettoken/fleettoken/quota"
 )
 
-// A Snapshot is what one read of Redis tells about one token.
+// A Snapshot is what one read of Redis finds about one token.
 type Snapshot struct {
 	At    Instant // before the read was sent
 	Heard int     // the subscription that was open then; see State.Listening

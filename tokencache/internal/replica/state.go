@@ -52,8 +52,8 @@ type Report struct {
 // maxReports bounds what is remembered of an outage.
 const maxReports = 64
 
-// A Subscription receives notifications. A notification is a hint:
-// whatever one tells, a fetch finds out a little later.
+// A Subscription receives notifications. A notification is a hint: a fetch finds the same
+// a little later.
 type Subscription struct {
 	Open   bool
 	Number int           // of this subscription or the last one, from 1

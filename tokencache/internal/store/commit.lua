@@ -1,9 +1,9 @@
--- commit: merge a record into the fleet's. The newer one wins, whoever comes
--- later and however often: the one that was issued later, and of those issued at
--- once the one that expires later. One script, so that nobody's newer record is
--- overwritten between the look and the write, and nobody is told of a record that
--- is not there. It does not ask for the lease: a token that the fleet has paid
--- for is worth keeping, whoever brings it.
+-- commit: merge a record into the fleet's. The newer one wins, in whatever order
+-- they come and however often: the one that was issued later, and of those issued
+-- at the same time the one that expires later. One script, so that no newer record
+-- is overwritten between the check and the write, and no notification carries a
+-- record that is not there. It does not check the lease: a token that was paid for
+-- is worth keeping, whichever replica brings it.
 --
 -- KEYS  1 token   2 floor: nothing that was issued before it may be adopted
 -- ARGV  1 issued   2 expires, both ms by the clock of Redis   3 sealed   4 channel   5 id of the token   6 life of the floor, ms

@@ -71,7 +71,7 @@ func derive(secret []byte, info string) (EncryptionKey, error) {
 	return EncryptionKey{id: [idSize]byte(id), aead: aead}, nil
 }
 
-// ID names the key. It tells nothing about it.
+// ID names the key. It reveals nothing about it.
 func (k EncryptionKey) ID() string { return hex.EncodeToString(k.id[:]) }
 
 // String returns the key's ID.

@@ -12,7 +12,7 @@ const released = "look"
 // A Notification is a message on a client's channel. It is a hint: a replica that misses
 // it finds out a little later.
 type Notification struct {
-	TokenID string // of the record it carries; empty: it tells that the lease is free
+	TokenID string // of the record it carries; empty: it says that the lease is free
 	Now     int64  // when it was published, by the clock of Redis, Unix milliseconds
 
 	issued, expires string
@@ -35,7 +35,7 @@ func ParseNotification(message []byte) (Notification, bool) {
 	return Notification{TokenID: string(fields[1]), Now: now, issued: string(fields[2]), expires: string(fields[3]), sealed: fields[5]}, true
 }
 
-// Released reports whether n tells that the lease is free.
+// Released reports whether n says that the lease is free.
 func (n Notification) Released() bool { return n.TokenID == "" }
 
 // Record returns the record that n carries. It returns false if t cannot read it.

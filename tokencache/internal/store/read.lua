@@ -1,5 +1,5 @@
--- read: all that one look tells about some tokens of one client: their records,
--- how long the lease is held, the blocks, and by which clock. One script, so that
+-- read: all there is about some tokens of one client: their records, how long the
+-- lease is held, the blocks, and the time. One script, so that
 -- they belong together, and so that the clock is that of the node that owns the
 -- keys: in a cluster, a TIME of its own would go to any node.
 --

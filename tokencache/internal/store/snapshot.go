@@ -31,7 +31,7 @@ func (t *Token) MinIssuedKey() string { return t.floor }
 // Seal encrypts a record of t.
 func (t *Token) Seal(r Record) ([]byte, error) { return seal(t.ring, t.key, r) }
 
-// Open returns what a record that lies in Redis tells, given the time of Redis and the
+// Open decrypts a record from Redis, given the time of Redis and the
 // earliest issue that may be adopted.
 func (t *Token) Open(issued, expires string, sealed []byte, now, minIssued int64) TokenSnapshot {
 	s := TokenSnapshot{MinIssued: minIssued}
@@ -39,7 +39,7 @@ func (t *Token) Open(issued, expires string, sealed []byte, now, minIssued int64
 	return s
 }
 
-// A Snapshot is what one read of Redis tells about some tokens of a client.
+// A Snapshot is what one read of Redis finds about some tokens of a client.
 type Snapshot struct {
 	Now    int64           // by the clock of Redis, Unix milliseconds
 	Lease  time.Duration   // how long the lease is held; 0: it is free; negative: it has no end
@@ -47,7 +47,7 @@ type Snapshot struct {
 	Tokens []TokenSnapshot // as they were asked for
 }
 
-// A TokenSnapshot is what a Snapshot tells about one token.
+// A TokenSnapshot is what a Snapshot has about one token.
 type TokenSnapshot struct {
 	Record    *Record // nil: there is none, none that may be adopted, or none that can be read
 	Problem   error   // why it cannot be read: ErrUnknownKey or ErrDamaged

@@ -88,7 +88,7 @@ func (s *Store) readArgs(tokens []*Token, scopes []quota.Scope) (keys []string, 
 }
 
 // Probe reports, with one small command, whether there is a record, and whether the
-// lease is held. EXISTS counts a key as often as it is named, so its answer tells both.
+// lease is held. EXISTS counts a key as often as it is named, so its answer shows both.
 func (s *Store) Probe(ctx context.Context, t *Token) (record, lease bool, err error) {
 	n, err := s.rdb.Exists(ctx, s.names.Lock, t.key, t.key).Result()
 	return n >= 2, n%2 == 1, err
