@@ -23,8 +23,6 @@ var tangled = map[string]string{
 	"cmd/fleettoken":               "each subcommand needs the program, which lists them",
 	"cmd/fleettoken/internal/demo": "the scenarios and the fleet that they are told with hold each other",
 	"cmd/fleettoken/internal/view": "the live view and its rendering hold each other",
-	"quota":                        "the ledger and the errors that it decodes hold each other",
-	"lock":                         "a Locker makes leases, which know their Locker",
 }
 
 // TestFiles holds the order of the files within a package: no two need each other, by the

@@ -13,12 +13,17 @@ import (
 // A Lease is a key that this process holds for a while. It is safe for
 // concurrent use.
 type Lease struct {
-	locker *Locker
+	terms  terms
 	lock   *redislock.Lock
 	expire *time.Timer // ends the holder's context
 
 	mu    sync.Mutex
 	until time.Time // when the holder stops trusting the lease
+}
+
+// terms are how long the leases of a Locker last, and its calls.
+type terms struct {
+	ttl, margin, timeout time.Duration
 }
 
 // Remaining returns how long the holder may still trust its lease. It is zero or negative
@@ -41,8 +46,8 @@ func (l *Lease) Extend(ctx context.Context) error {
 		return ErrLost
 	}
 	asked := time.Now()
-	_, err := bounded(ctx, l.locker.timeout, func(ctx context.Context) (any, error) {
-		return nil, l.lock.Refresh(ctx, l.locker.ttl, nil)
+	_, err := bounded(ctx, l.terms.timeout, func(ctx context.Context) (any, error) {
+		return nil, l.lock.Refresh(ctx, l.terms.ttl, nil)
 	}, nil)
 	if errors.Is(err, redislock.ErrNotObtained) {
 		l.expire.Reset(0)
@@ -55,7 +60,7 @@ func (l *Lease) Extend(ctx context.Context) error {
 		return ErrLost
 	}
 	l.mu.Lock()
-	l.until = asked.Add(l.locker.ttl - l.locker.margin)
+	l.until = asked.Add(l.terms.ttl - l.terms.margin)
 	l.mu.Unlock()
 	l.expire.Reset(l.Remaining())
 	return nil
@@ -65,10 +70,14 @@ func (l *Lease) Extend(ctx context.Context) error {
 // the caller's context may have ended. It ignores errors: a lost reply looks like a lost
 // lease, and a lease that was not given back ends by itself.
 func (l *Lease) release(ctx context.Context) {
-	_, _ = bounded(context.WithoutCancel(ctx), l.locker.timeout, func(ctx context.Context) (any, error) {
+	_, _ = bounded(context.WithoutCancel(ctx), l.terms.timeout, func(ctx context.Context) (any, error) {
 		return nil, l.lock.Release(ctx)
 	}, nil)
 }
+
+// ErrLost is why the context of a holder ends when its lease does, and what
+// Extend returns when there is nothing left to extend.
+var ErrLost = errors.New("lock: lease lost")
 
 // ErrHeld is what every [*HeldError] is.
 var ErrHeld = errors.New("lock: held by another process")

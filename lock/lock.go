@@ -20,10 +20,6 @@ const (
 	DefaultTimeout = time.Second
 )
 
-// ErrLost is why the context of a holder ends when its lease does, and what
-// Extend returns when there is nothing left to extend.
-var ErrLost = errors.New("lock: lease lost")
-
 // Client is what a Locker needs of Redis. Every redis.UniversalClient has it.
 type Client interface {
 	redis.Scripter
@@ -56,12 +52,10 @@ type Options struct {
 
 // A Locker takes leases. It is safe for concurrent use.
 type Locker struct {
-	rdb     Client
-	locks   *redislock.Client
-	ttl     time.Duration
-	margin  time.Duration
-	timeout time.Duration
-	id      string
+	terms
+	rdb   Client
+	locks *redislock.Client
+	id    string
 }
 
 // New returns a Locker that keeps its leases in rdb. It does no I/O.
@@ -70,10 +64,9 @@ func New(rdb Client, opts *Options) (*Locker, error) {
 		opts = &Options{}
 	}
 	l := &Locker{
-		rdb:     rdb,
-		locks:   redislock.New(rdb),
-		ttl:     cmp.Or(opts.TTL, DefaultTTL),
-		timeout: cmp.Or(opts.Timeout, DefaultTimeout),
+		terms: terms{ttl: cmp.Or(opts.TTL, DefaultTTL), timeout: cmp.Or(opts.Timeout, DefaultTimeout)},
+		rdb:   rdb,
+		locks: redislock.New(rdb),
 	}
 	l.margin = cmp.Or(opts.Margin, l.ttl/10)
 	if l.ttl < time.Second {
@@ -149,7 +142,7 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	asked := time.Now()
 	lock, err := l.locks.Obtain(ctx, key, l.ttl, &redislock.Options{Metadata: l.id})
 	if err == nil {
-		return &Lease{locker: l, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
+		return &Lease{terms: l.terms, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
 	}
 	// A key of another type is not a lease, and gets an end like any other key that
 	// has none.

@@ -31,7 +31,7 @@ func (l *Locker) DoPipelined(ctx context.Context, key string, queue func(pipe re
 		lock, err := locks.Obtain(ctx, key, l.ttl, &redislock.Options{Token: token, Metadata: l.id})
 		if err == nil {
 			lock.Client = l.locks // it is extended and given back by commands of their own
-			return &Lease{locker: l, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
+			return &Lease{terms: l.terms, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
 		}
 		if !errors.Is(err, redislock.ErrNotObtained) && !strings.Contains(err.Error(), "WRONGTYPE") {
 			return nil, err

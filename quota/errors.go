@@ -3,7 +3,6 @@ package quota
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -71,36 +70,3 @@ func (e *DeniedError) Cause() string {
 
 // Is reports whether target is [ErrDenied].
 func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
-
-func decodeAdmit(reply []string, p Priority, received time.Time) (Admission, error) {
-	if len(reply) == 3 && reply[0] == "admitted" {
-		now, err := strconv.ParseInt(reply[1], 10, 64)
-		if err == nil {
-			return Admission{Now: now, Probe: reply[2] == "1"}, nil
-		}
-	}
-	if len(reply) == 9 && reply[0] == "denied" {
-		n, err := integers(reply[1], reply[5], reply[6], reply[7], reply[8])
-		if err == nil {
-			left := time.Duration(n[3]-n[0]) * time.Millisecond
-			return Admission{}, &DeniedError{
-				Scope: Scope(reply[2]), Reason: Reason(reply[3]), Priority: p,
-				Bucket: reply[4], Quota: n[1], Used: n[2], Count: int(n[4]),
-				RetryIn: left, RetryAt: received.Add(left),
-			}
-		}
-	}
-	return Admission{}, fmt.Errorf("quota: admit: reply %q is not one of admit.lua", reply)
-}
-
-func integers(fields ...string) ([]int64, error) {
-	out := make([]int64, len(fields))
-	for i, field := range fields {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = n
-	}
-	return out, nil
-}

@@ -151,24 +151,3 @@ const (
 	probeEvery  = int64(5 * time.Minute / time.Millisecond)
 	forcedEvery = int64(15 * time.Minute / time.Millisecond)
 )
-
-func decodeObserve(reply []string, err error) ([]Blocked, error) {
-	if err != nil {
-		return nil, fmt.Errorf("quota: observe: %w", err)
-	}
-	if len(reply) < 2 || len(reply)%4 != 2 {
-		return nil, fmt.Errorf("quota: observe: reply %q is not one of observe.lua", reply)
-	}
-	var blocks []Blocked
-	for i := 2; i < len(reply); i += 4 {
-		n, err := integers(reply[1], reply[i+2], reply[i+3])
-		if err != nil {
-			return nil, fmt.Errorf("quota: observe: %w", err)
-		}
-		blocks = append(blocks, Blocked{
-			Scope: Scope(reply[i]), Reason: Reason(reply[i+1]),
-			Remaining: time.Duration(n[1]-n[0]) * time.Millisecond, Count: int(n[2]),
-		})
-	}
-	return blocks, nil
-}
