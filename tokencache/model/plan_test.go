@@ -19,6 +19,27 @@ func month(replicas int, lifetime time.Duration) fleetPlan {
 	}
 }
 
+// simulate runs a plan. One in sample transitions and one in sample replicas are checked.
+func simulate(p fleetPlan, sample int) *fleetCost {
+	s := newSimulation(p, sample)
+	fleet := make([]*simReplica, p.replicas)
+	share := func(d time.Duration, i int) time.Duration { return d * time.Duration(i) / time.Duration(p.replicas) }
+	for i := range fleet {
+		s.after(share(p.starting, i), func() { fleet[i] = newSimReplica(s, i%sample == 0) })
+		if p.restarting > 0 {
+			s.after(p.duration/2+share(p.restarting, i), func() {
+				fleet[i].close()
+				fleet[i] = newSimReplica(s, i%sample == 0)
+			})
+		}
+	}
+	s.run()
+	for _, r := range fleet {
+		r.inspect(s.instant())
+	}
+	return &s.cost
+}
+
 // A month of a fleet costs as many token requests as package tokencache promises, and
 // little more than one command to Redis for each replica and token.
 func TestPlan(t *testing.T) {
@@ -41,6 +62,25 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// However fast a fleet starts, it makes one token request. The commands of a cold start
+// depend on how many replicas start before the first token is there.
+func TestPlanColdStart(t *testing.T) {
+	for _, starting := range []time.Duration{0, time.Second, time.Minute} {
+		p := month(1000, 10*time.Hour)
+		p.starting, p.duration, p.restarting = starting, time.Hour, 0
+		if *large {
+			p.replicas = 100_000
+		}
+		c := simulate(p, 16)
+		if len(c.requests) != 1 || c.without > 0 || c.broken != nil || c.cold(p) > 7 {
+			t.Errorf("starting within %v: got %d token requests, %.2f commands a replica, %d without a token, %v, want one request and 7 commands at most",
+				starting, len(c.requests), c.cold(p), c.without, c.broken)
+		}
+		t.Logf("%d replicas start within %v: %.2f commands a replica, %d in a second, the slowest replica has its token after %v",
+			p.replicas, starting, c.cold(p), c.peak(0, p.duration), c.slowest)
+	}
+}
+
 // verify holds what was counted to the guarantees of package tokencache.
 func (c *fleetCost) verify(t *testing.T, p fleetPlan) {
 	life := p.lifetime - p.terms.Window(p.lifetime)
@@ -59,6 +99,15 @@ func (c *fleetCost) verify(t *testing.T, p fleetPlan) {
 	if steady := c.steady(p); steady < 1 || steady > 1.1 {
 		t.Errorf("got %.3f commands for each replica and token, want 1 to 1.1", steady)
 	}
+	if peak, most := c.peak(p.starting+coldStart, p.duration/2), p.most(); peak > most {
+		t.Errorf("got %d commands in a second of a renewal, want %d at most", peak, most)
+	}
+}
+
+// most returns how many commands may come in a second of a renewal: twice as many as if the
+// replicas fetched evenly, and those of the lease holder.
+func (p fleetPlan) most() int {
+	return 20 + 2*int(float64(p.replicas)/p.terms.Spread(p.lifetime).Seconds())
 }
 
 // coldStart is how long the start of a fleet takes, with much to spare.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 	"github.com/fleettoken/fleettoken/tokencache/internal/trace"
 )
@@ -19,7 +18,6 @@ type simReplica struct {
 	sim     *simulation
 	state   replica.State
 	started time.Duration
-	sample  int            // the state after one in so many transitions is checked
 	trace   *trace.Checker // nil: the order of this replica's steps is not checked
 
 	armed      time.Duration // when the timer rings; 0: it is not armed
@@ -27,20 +25,16 @@ type simReplica struct {
 	served     bool // callers got a token
 	closed     bool
 
-	listening  bool // there is a subscription, or one is being opened
-	subscribed bool // Redis sends notifications
-	opened     replica.Instant
+	subscription *simSubscriber // nil: there is none, and none is being opened
 }
 
-// simScopes are those of package tokencache. No block is ever set.
-var simScopes = []quota.Scope{quota.Client, quota.Tenant}
-
-func newSimReplica(s *simulation, i, sample int) *simReplica {
-	r := &simReplica{sim: s, state: replica.State{Terms: s.terms}, started: s.now, sample: sample}
-	if i%sample == 0 {
+// newSimReplica starts a process. A caller waits for its first token.
+func newSimReplica(s *simulation, checked bool) *simReplica {
+	r := &simReplica{sim: s, state: replica.State{Terms: s.terms}, started: s.now}
+	if checked {
 		r.trace = &trace.Checker{}
 	}
-	r.state.Add("token", simScopes)
+	r.state.Add("token", nil) // no block is ever set, so scopes are of no use
 	r.apply(func(_ replica.Instant, state *replica.State) { state.Wait(0) })
 	return r
 }
@@ -55,7 +49,7 @@ func (r *simReplica) apply(f func(now replica.Instant, state *replica.State)) {
 	t := &r.state.Tokens[0]
 	if t.Waiting > 0 {
 		if answer := r.state.Answer(now, 0, replica.Want{}, now.Mono+30*time.Second); answer.Done {
-			r.fail(answer.Err)
+			r.sim.fail(answer.Err)
 			r.state.Leave(now, 0, false)
 			r.served = answer.Err == nil
 			r.sim.cost.slowest = max(r.sim.cost.slowest, now.Mono-r.started)
@@ -78,7 +72,7 @@ func (r *simReplica) inspect(now replica.Instant) {
 // check applies f, and holds some of the states to the invariants of package replica.
 func (r *simReplica) check(now replica.Instant, f func(now replica.Instant, state *replica.State)) {
 	r.sim.transitions++
-	if r.sim.transitions%r.sample != 0 {
+	if r.sim.transitions%r.sim.sample != 0 {
 		f(now, &r.state)
 		return
 	}
@@ -86,30 +80,23 @@ func (r *simReplica) check(now replica.Instant, f func(now replica.Instant, stat
 	before.Tokens = slices.Clone(before.Tokens)
 	f(now, &r.state)
 	r.sim.cost.checked++
-	r.fail(r.state.Check(now))
-	r.fail(replica.CheckStep(&before, &r.state, now))
-}
-
-// fail keeps the first error of the simulation.
-func (r *simReplica) fail(err error) {
-	if err != nil && r.sim.cost.broken == nil {
-		r.sim.cost.broken = fmt.Errorf("after %v: %w", r.sim.now, err)
-	}
+	r.sim.fail(r.state.Check(now))
+	r.sim.fail(replica.CheckStep(&before, &r.state, now))
 }
 
 // step notes a step of the refresh, as client.traced does.
 func (r *simReplica) step(event string) {
 	if r.trace != nil {
-		r.fail(r.trace.Step(event, 0))
+		r.sim.fail(r.trace.Step(event, 0))
 	}
 }
 
 // begin is client.start.
 func (r *simReplica) begin(now replica.Instant) {
 	switch wanted := r.state.Wanted(now) && !r.closed; {
-	case wanted && !r.listening:
+	case wanted && r.subscription == nil:
 		r.listen(now)
-	case !wanted && r.listening && r.state.Subscription.Open:
+	case !wanted && r.state.Subscription.Open:
 		r.unsubscribe(now)
 	}
 	if r.refreshing || r.closed {
@@ -132,22 +119,26 @@ func (r *simReplica) begin(now replica.Instant) {
 }
 
 // listen opens a subscription.
-func (r *simReplica) listen(now replica.Instant) {
-	r.listening, r.opened = true, now
-	r.sim.send(1, func() {
-		r.subscribed = true
-		r.sim.subscribers++
-	}, func() {
+func (r *simReplica) listen(opened replica.Instant) {
+	sub := &simSubscriber{receive: func(record *replica.Record, redisNow int64) {
 		r.apply(func(now replica.Instant, state *replica.State) {
-			state.Subscribed(now, r.opened, false, r.sim.random.Float64())
+			if record == nil {
+				state.Released(now)
+			} else {
+				state.Heard(now, 0, *record, redisNow, opened, r.sim.draw())
+			}
 		})
+	}}
+	r.subscription = sub
+	r.sim.send(1, func() { r.sim.subscribe(sub) }, func() {
+		r.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, opened, false, r.sim.draw()) })
 	})
 }
 
 func (r *simReplica) unsubscribe(now replica.Instant) {
-	r.listening, r.subscribed = false, false
-	r.sim.subscribers--
-	r.state.Unsubscribed(now, false, r.sim.random.Float64())
+	r.sim.unsubscribe(r.subscription)
+	r.subscription = nil
+	r.state.Unsubscribed(now, false, r.sim.draw())
 }
 
 // close ends the process. A refresh in progress is finished.
@@ -201,7 +192,7 @@ func (r *simReplica) merge(v replica.Snapshot, underLease bool, then func(replic
 	in := replica.Context{UnderLease: underLease}
 	var step replica.Step
 	r.apply(func(now replica.Instant, state *replica.State) {
-		step = state.Fetched(now, 0, v, in, r.sim.random.Float64())
+		step = state.Fetched(now, 0, v, in, r.sim.draw())
 	})
 	r.step("Fetched:" + step.String())
 	if step != replica.WriteBack {
@@ -211,7 +202,7 @@ func (r *simReplica) merge(v replica.Snapshot, underLease bool, then func(replic
 	var kept bool
 	r.sim.send(1, func() { kept = r.sim.commit(r.state.Tokens[0].Held.Record) }, func() {
 		r.apply(func(now replica.Instant, state *replica.State) {
-			step = state.WroteBack(now, 0, kept, v, in, r.sim.random.Float64())
+			step = state.WroteBack(now, 0, kept, v, in, r.sim.draw())
 		})
 		r.step("WroteBack:" + step.String())
 		then(step, v)
@@ -220,7 +211,7 @@ func (r *simReplica) merge(v replica.Snapshot, underLease bool, then func(replic
 
 func (r *simReplica) leaseHeld(remaining time.Duration) {
 	r.apply(func(now replica.Instant, state *replica.State) {
-		state.LeaseHeld(now, []int{0}, remaining, r.sim.random.Float64())
+		state.LeaseHeld(now, []int{0}, remaining, r.sim.draw())
 	})
 	r.step("LeaseHeld")
 	r.done()
@@ -331,7 +322,7 @@ func (r *simReplica) ask(req replica.Request, redisNow int64) {
 		issue := replica.Issue{Record: replica.Record{Token: token, Lifetime: r.sim.lifetime}, Sent: sent, Now: redisNow, Admitted: sent}
 		var record replica.Record
 		r.apply(func(now replica.Instant, state *replica.State) {
-			record, _ = state.Issued(now, req, issue, r.sim.random.Float64())
+			record, _ = state.Issued(now, req, issue, r.sim.draw())
 		})
 		r.step("Issued")
 		var kept bool
@@ -350,11 +341,7 @@ func (r *simReplica) ask(req replica.Request, redisNow int64) {
 func (r *simReplica) release() {
 	r.sim.send(1, func() { r.sim.leasedUntil = 0 }, func() {
 		r.step("LeaseReleased")
-		r.sim.send(1, func() {
-			r.sim.publish(func(to *simReplica) {
-				to.apply(func(now replica.Instant, state *replica.State) { state.Released(now) })
-			})
-		}, func() {
+		r.sim.send(1, func() { r.sim.publish(nil) }, func() {
 			r.step("Published")
 			r.done()
 		})

@@ -8,8 +8,9 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
 
-// This file simulates a fleet on a virtual clock: one queue of events, one Redis, one
-// token endpoint. What a replica does is in simreplica_test.go.
+// This file is what the replicas of a simulated fleet share: a virtual clock with a queue
+// of events, Redis, and the token endpoint. A replica is in simreplica_test.go, and a fleet
+// of them in plan_test.go.
 
 // A fleetPlan says which fleet to simulate, and for how long. Callers use every replica
 // all the time.
@@ -63,7 +64,7 @@ func (c *fleetCost) requested(from, to time.Duration) (n int) {
 	return n
 }
 
-// A simulation is a fleet, its Redis and its token endpoint at one time.
+// A simulation is what the replicas of a fleet share, at one time.
 type simulation struct {
 	fleetPlan
 	cost   fleetCost
@@ -73,50 +74,47 @@ type simulation struct {
 	queue   simQueue
 	entered int // how many events were added
 
-	fleet       []*simReplica
+	sample      int // one in so many transitions is checked
 	transitions int
 
 	// What is in Redis.
 	record      *replica.Record
 	leasedUntil time.Duration
-	subscribers int
+	subscribers []*simSubscriber
 }
 
-// simulate runs a plan, and checks the state of one in every sample transitions.
-func simulate(p fleetPlan, sample int) *fleetCost {
-	s := &simulation{fleetPlan: p, random: rand.New(rand.NewPCG(1, 2)), fleet: make([]*simReplica, p.replicas)}
+// A simSubscriber receives notifications: that the lease is free if record is nil, and
+// otherwise the record that was published at redisNow.
+type simSubscriber struct {
+	receive func(record *replica.Record, redisNow int64)
+	index   int // in subscribers; negative: it has unsubscribed
+}
+
+func newSimulation(p fleetPlan, sample int) *simulation {
+	s := &simulation{fleetPlan: p, sample: sample, random: rand.New(rand.NewPCG(1, 2))}
 	s.cost.commands = make([]uint32, p.duration/time.Second+1)
-	for i := range s.fleet {
-		s.after(s.share(p.starting, i), func() { s.start(i, sample) })
-		if p.restarting > 0 {
-			s.after(p.duration/2+s.share(p.restarting, i), func() { s.start(i, sample) })
-		}
-	}
-	for len(s.queue) > 0 && s.queue[0].at < p.duration {
+	return s
+}
+
+// run lets all events happen, in order, until the duration of the plan is over.
+func (s *simulation) run() {
+	for len(s.queue) > 0 && s.queue[0].at < s.duration {
 		e := s.queue.pop()
 		s.now = e.at
 		e.do()
 	}
-	s.now = p.duration
-	for _, r := range s.fleet {
-		r.inspect(s.instant())
-	}
-	return &s.cost
+	s.now = s.duration
 }
 
-// share returns the part of d that precedes the i-th replica.
-func (s *simulation) share(d time.Duration, i int) time.Duration {
-	return d * time.Duration(i) / time.Duration(s.replicas)
+// fail keeps the first error.
+func (s *simulation) fail(err error) {
+	if err != nil && s.cost.broken == nil {
+		s.cost.broken = fmt.Errorf("after %v: %w", s.now, err)
+	}
 }
 
-// start starts the i-th replica, or replaces it by a new process. The old one finishes the
-// refresh in progress, as Cache.Close does.
-func (s *simulation) start(i, sample int) {
-	if old := s.fleet[i]; old != nil {
-		old.close()
-	}
-	s.fleet[i] = newSimReplica(s, i, sample)
-}
+// draw returns a random number for a transition.
+func (s *simulation) draw() float64 { return s.random.Float64() }
 
 // instant returns the time as a replica reads it: its two clocks agree.
 func (s *simulation) instant() replica.Instant { return replica.Instant{Mono: s.now, Wall: s.now} }
@@ -133,7 +131,7 @@ func (s *simulation) after(d time.Duration, do func()) {
 // send sends some commands to Redis in one round trip. They are executed together, and
 // then the reply is on its way.
 func (s *simulation) send(commands int, execute, reply func()) {
-	half := func() time.Duration { return time.Duration((0.5 + s.random.Float64()) * float64(s.roundTrip) / 2) }
+	half := func() time.Duration { return time.Duration((0.5 + s.draw()) * float64(s.roundTrip) / 2) }
 	s.after(half(), func() {
 		s.cost.commands[s.now/time.Second] += uint32(commands)
 		execute()
@@ -165,12 +163,7 @@ func (s *simulation) commit(r replica.Record) (kept bool) {
 		}
 	}
 	s.record = &r
-	published := s.redisNow()
-	s.publish(func(to *simReplica) {
-		to.apply(func(now replica.Instant, state *replica.State) {
-			state.Heard(now, 0, r, published, to.opened, s.random.Float64())
-		})
-	})
+	s.publish(&r)
 	return true
 }
 
@@ -183,20 +176,27 @@ func (s *simulation) take() bool {
 	return true
 }
 
+func (s *simulation) subscribe(n *simSubscriber) {
+	n.index = len(s.subscribers)
+	s.subscribers = append(s.subscribers, n)
+}
+
+func (s *simulation) unsubscribe(n *simSubscriber) {
+	last := s.subscribers[len(s.subscribers)-1]
+	s.subscribers[n.index], last.index = last, n.index
+	s.subscribers = s.subscribers[:len(s.subscribers)-1]
+	n.index = -1
+}
+
 // publish delivers a notification to each replica that is subscribed now. All take the
 // same time, so that no notification overtakes another.
-func (s *simulation) publish(deliver func(*simReplica)) {
-	if s.subscribers == 0 {
-		return
-	}
-	for _, r := range s.fleet {
-		if r == nil || !r.subscribed {
-			continue
-		}
+func (s *simulation) publish(record *replica.Record) {
+	published := s.redisNow()
+	for _, n := range s.subscribers {
 		s.cost.delivered++
 		s.after(s.roundTrip/2, func() {
-			if r.subscribed {
-				deliver(r)
+			if n.index >= 0 {
+				n.receive(record, published)
 			}
 		})
 	}
