@@ -128,7 +128,7 @@
 // in a second at most while a token is renewed, 5,000 while all replicas start within
 // a minute, and 600,000 if all start in one instant.
 //
-//	go test ./tokencache/model -run Plan -v -timeout 30m -args -large
+//	go test ./tokencache/model -run 'Plan/10h|PlanColdStart' -v -args -large
 //
 // # In Redis
 //

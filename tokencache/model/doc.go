@@ -4,11 +4,11 @@
 // enough to see all of them.
 //
 //	go test ./tokencache/model                    a few seconds: small worlds, and all mistakes
-//	go test ./tokencache/model -v -timeout 30m -args -large
+//	go test ./tokencache/model -skip Plan -v -timeout 30m -args -large
 //	                                              five minutes and eight gigabytes: fifteen million states
-//
-//	go test ./tokencache/model -run Plan -v -timeout 30m -args -large
-//	                                              simulated fleets of 100,000 replicas alone
+//	go test ./tokencache/model -run Plan -v -timeout 1h -args -large
+//	                                              a quarter of an hour and half a gigabyte: 100,000 replicas
+//	                                              for thirty days; a minute with -run Plan/10h
 //
 // All of it is in test files, so nothing of it ships.
 //
@@ -37,8 +37,7 @@
 // The explorer sees every order of events, and no amounts. For amounts, TestPlan runs the
 // decisions of 100,000 replicas for thirty days on a virtual clock, without Redis and
 // without faults, and counts the token requests and the commands that Redis receives.
-// With -large it takes minutes and less than a gigabyte of memory, and the figures are in
-// the documentation of package tokencache, under Cost.
+// The figures are in the documentation of package tokencache, under Cost.
 //
 // The simulated Redis and network are never busy: a command takes a millisecond however
 // many come at once, so a peak shows the load, and not how a Redis bears it. The quota
