@@ -119,6 +119,17 @@
 // A source without callers during the whole life of a token lets it expire. The
 // next call gets the fleet's.
 //
+// # Cost
+//
+// In a simulation of 100,000 replicas that run for thirty days with tokens of ten hours
+// and are restarted once within an hour, the fleet makes 80 token requests, and sends
+// Redis 8.8 million commands: six from each replica when all start at once, three from
+// each at the restart, and one from each for each later token. Redis receives 350 commands
+// in a second at most while a token is renewed, 5,000 while all replicas start within
+// a minute, and 600,000 if all start in one instant.
+//
+//	go test ./tokencache/model -run 'Plan/10h|PlanColdStart' -v -args -large
+//
 // # In Redis
 //
 // All keys of one client share a hash tag, so that a script sees them together,
