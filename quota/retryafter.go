@@ -46,9 +46,12 @@ func RetryAfter(h http.Header) (time.Duration, bool) {
 	return sinceDate(h, at)
 }
 
-// WaitOf returns how long a refusal with status 429 asks to wait. Retry-After
-// outranks the reset of the buckets that have nothing left, and that outranks
-// X-RateLimit-Reset, a moment in Unix time that means the quota only here.
+// WaitOf returns how long a refusal with status 429 asks to wait. Retry-After outranks the
+// reset of the buckets of a quota header that have nothing left, and that outranks the
+// fields of other rate limits, which mean the quota only here: RateLimit of the IETF draft
+// (draft-ietf-httpapi-ratelimit-headers) in its current and older forms, RateLimit-Reset,
+// X-RateLimit-Reset and X-Rate-Limit-Reset. A reset is a number of seconds, a time in Unix
+// seconds or milliseconds, told apart by its size, or an HTTP date.
 func WaitOf(h http.Header) (time.Duration, bool) {
 	if wait, ok := RetryAfter(h); ok {
 		return wait, true
@@ -67,10 +70,59 @@ func WaitOf(h http.Header) (time.Duration, bool) {
 	if found {
 		return clampWait(wait), true
 	}
-	if n, ok := parseInt(trimOWS(h.Get("X-RateLimit-Reset"))); ok && n >= epochFrom {
-		return sinceDate(h, time.Unix(n, 0))
+	if wait, ok := rateLimitWait(h); ok {
+		return wait, true
+	}
+	for _, name := range []string{"RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset", "X-RateLimit-Reset-After", "Ratelimit-Reset-After"} {
+		if wait, ok := reset(h, trimOWS(h.Get(name))); ok {
+			return wait, true
+		}
 	}
 	return 0, false
+}
+
+// rateLimitWait returns the longest reset of a RateLimit field of which nothing remains:
+// "default";r=0;t=20, or limit=100, remaining=0, reset=20 as in older drafts.
+func rateLimitWait(h http.Header) (longest time.Duration, found bool) {
+	for _, policy := range strings.Split(strings.Join(h.Values("RateLimit"), ","), ",") {
+		remaining, at := "", ""
+		for _, part := range strings.Split(policy, ";") {
+			name, value, _ := strings.Cut(strings.ToLower(part), "=")
+			switch trimOWS(name) {
+			case "r", "remaining":
+				remaining = trimOWS(value)
+			case "t", "reset":
+				at = trimOWS(value)
+			}
+		}
+		if n, ok := parseInt(remaining); ok && n > 0 {
+			continue
+		}
+		if wait, ok := reset(h, at); ok {
+			longest, found = max(longest, wait), true
+		}
+	}
+	return longest, found
+}
+
+// reset reads when a rate limit begins anew. A number below 10^8, three years, is one of
+// seconds. One below 10^11 is a time in Unix seconds, and a larger one in milliseconds.
+func reset(h http.Header, value string) (time.Duration, bool) {
+	value = strings.Trim(value, `"`)
+	if n, ok := parseInt(value); ok && n >= 1e8 {
+		if n < 1e11 {
+			return sinceDate(h, time.Unix(n, 0))
+		}
+		return sinceDate(h, time.UnixMilli(n))
+	}
+	if seconds, ok := parseSeconds(value); ok {
+		return clampWait(seconds), true
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0, false
+	}
+	return sinceDate(h, at)
 }
 
 // ServerDate returns the Date header of a response, the server's own clock.

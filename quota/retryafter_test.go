@@ -64,7 +64,11 @@ func TestWaitOf(t *testing.T) {
 		{"the organization's bucket", map[string]string{OrganizationHeader: spentHour}, 774 * time.Second, true},
 		{"an unreadable Retry-After is none", map[string]string{"Retry-After": "soon", ClientHeader: spentHour}, 774 * time.Second, true},
 		{"X-RateLimit-Reset last", map[string]string{"X-RateLimit-Reset": "1700000060", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, time.Minute, true},
-		{"X-RateLimit-Reset is no duration", map[string]string{"X-RateLimit-Reset": "60", "Date": date}, 0, false},
+		{"X-RateLimit-Reset as a duration", map[string]string{"X-RateLimit-Reset": "60", "Date": date}, time.Minute, true},
+		{"X-RateLimit-Reset in milliseconds", map[string]string{"X-RateLimit-Reset": "1700000060000", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, time.Minute, true},
+		{"X-RateLimit-Reset without a Date", map[string]string{"X-RateLimit-Reset": "1700000060"}, 0, false},
+		{"X-RateLimit-Reset as a date", map[string]string{"X-RateLimit-Reset": "Tue, 14 Nov 2023 22:14:20 GMT", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, time.Minute, true},
+		{"X-RateLimit-Reset that is nonsense", map[string]string{"X-RateLimit-Reset": "soon"}, 0, false},
 		{"nothing spent, nothing said", map[string]string{ClientHeader: "b=per_hour;q=10;r=3;t=774"}, 0, false},
 		{"no header", nil, 0, false},
 	} {
@@ -105,4 +109,33 @@ func FuzzRetryAfter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Rate limits are told in the fields of the IETF drafts, of Okta and of others.
+func TestReport(t *testing.T) {
+	const date = "Tue, 14 Nov 2023 22:13:20 GMT"
+	for _, row := range []struct {
+		name, header, value string
+		wait                time.Duration
+	}{
+		{"A10 Okta", "X-Rate-Limit-Reset", "1700000060", time.Minute},
+		{"A10 RateLimit-Reset", "RateLimit-Reset", "20", 20 * time.Second},
+		{"A10 RateLimit, draft 10", "RateLimit", `"default";r=0;t=20`, 20 * time.Second},
+		{"A10 RateLimit of two policies", "RateLimit", `"burst";r=5;t=60, "daily";r=0;t=20`, 20 * time.Second},
+		{"A10 RateLimit of two that are spent", "RateLimit", `"burst";r=0;t=60, "daily";r=0;t=20`, time.Minute},
+		{"A10 RateLimit, draft 3", "RateLimit", "limit=100, remaining=0, reset=20", 20 * time.Second},
+		{"A10 RateLimit of blanks and cases", "RateLimit", `"default"; R=0; T=20`, 20 * time.Second},
+		{"A10 RateLimit of which something remains", "RateLimit", `"default";r=3;t=20`, 0},
+		{"A10 RateLimit that cannot be read", "RateLimit", `;;=,`, 0},
+		{"A10 X-RateLimit-Reset as a duration", "X-RateLimit-Reset", "20", 20 * time.Second},
+		{"A10 X-RateLimit-Reset-After", "X-RateLimit-Reset-After", "1.5", 2 * time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := http.Header{"Date": {date}}
+			h.Set(row.header, row.value)
+			if got, ok := WaitOf(h); got != row.wait || ok != (row.wait > 0) {
+				t.Errorf("got %v, %v, want %v", got, ok, row.wait)
+			}
+		})
+	}
 }

@@ -10,18 +10,20 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/fleettoken/fleettoken/tokencache/internal/bearer"
 	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
-// Credentials identify one token, and what is needed to ask for it. All fields
-// but ClientSecret and Encoding make up which token it is: replicas with equal
-// ones share it.
+// Credentials identify one token, and what is needed to request it. All fields but
+// ClientSecret, Encoding and DefaultLifetime make up which token it is: replicas with
+// equal ones share it.
 //
 // Printing Credentials does not show the secret. Keep them out of unexported
 // fields of structs that are printed, all the same: package fmt cannot ask those
@@ -52,6 +54,12 @@ type Credentials struct {
 
 	// Encoding is how the request is written. Zero means JSON.
 	Encoding Encoding
+
+	// DefaultLifetime is how long a token lives, from when it is requested, if neither the
+	// response nor the token itself says it. Set it to what the provider documents, or
+	// less. Zero means that such a response is an error. At most 30 days. It is no part of
+	// which token it is.
+	DefaultLifetime time.Duration
 }
 
 // An Encoding is how a token request is written, and where the client's
@@ -68,6 +76,19 @@ const (
 	// (client_secret_basic).
 	FormBasic
 )
+
+// String returns the name that the setting FLEETTOKEN_ENCODING has for e.
+func (e Encoding) String() string {
+	switch e {
+	case JSON:
+		return "json"
+	case Form:
+		return "form"
+	case FormBasic:
+		return "basic"
+	}
+	return fmt.Sprintf("encoding(%d)", int(e))
+}
 
 // FromOAuth2 returns the credentials of a client that has used
 // golang.org/x/oauth2 until now, so that moving is one line:
@@ -125,7 +146,10 @@ func (c Credentials) validate(plainLoopback bool) error {
 		errs.add("ClientSecret", "has a blank or a newline at one end, as a file has that was written with echo", "remove it")
 	}
 	if c.Encoding < JSON || c.Encoding > FormBasic {
-		errs.add("Encoding", fmt.Sprintf("is %d", c.Encoding), "use JSON, Form or FormBasic")
+		errs.add("Encoding", fmt.Sprintf("is %d", int(c.Encoding)), "use JSON, Form or FormBasic")
+	}
+	if c.DefaultLifetime != 0 && (c.DefaultLifetime < time.Second || c.DefaultLifetime > bearer.MaxLifetime) {
+		errs.add("DefaultLifetime", fmt.Sprintf("is %v", c.DefaultLifetime), fmt.Sprintf("give it from a second to %v, or zero for none", bearer.MaxLifetime))
 	}
 	for _, scope := range c.Scopes {
 		if scope == "" || strings.ContainsFunc(scope, unicode.IsSpace) {
@@ -191,7 +215,7 @@ func (c Credentials) id(sealedBy string) string {
 func (c Credentials) request() endpoint.Request {
 	return endpoint.Request{
 		URL: c.TokenURL, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Audience: c.Audience, Organization: c.Organization,
-		Scopes: c.Scopes, Params: c.Params, Encoding: endpoint.Encoding(c.Encoding),
+		Scopes: c.Scopes, Params: c.Params, Encoding: endpoint.Encoding(c.Encoding), DefaultLifetime: c.DefaultLifetime,
 	}
 }
 

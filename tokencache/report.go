@@ -65,7 +65,7 @@ func (c *client) flushReports(ctx context.Context, batch []*Source) bool {
 func (s *Source) attempt(req replica.Request) *quota.Attempt {
 	return &quota.Attempt{
 		ID: newAttemptID(), Priority: req.Priority, Organization: s.cred.Organization,
-		Scopes: []quota.Scope{quota.Tenant, s.scopes.Audience, s.scopes.Credentials},
+		Scopes: []quota.Scope{quota.Tenant, s.scopes.Audience, s.scopes.Credentials, s.scopes.Request},
 		By:     s.client.cache.locker.ID(), Reason: string(req.Reason), For: s.token.ID,
 	}
 }

@@ -37,11 +37,12 @@ func newSource(c *client, cred Credentials, token *store.Token) *Source {
 		client: c, cred: cred, request: cred.request(), token: token,
 		scopes: endpoint.Scopes{
 			Audience:    quota.Named("audience", token.ID),
-			Credentials: quota.Named("credentials", store.Hash("credentials", cred.ClientSecret)),
+			Credentials: quota.Named("credentials", store.Hash("credentials", cred.ClientSecret, cred.Encoding.String())),
+			Request:     quota.Named("request", store.Hash(token.ID, cred.ClientSecret, cred.Encoding.String())),
 		},
 		change: make(chan struct{}),
 	}
-	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.Audience, s.scopes.Credentials}
+	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.Audience, s.scopes.Credentials, s.scopes.Request}
 	if cred.Organization != "" {
 		s.scopes.Organization = quota.Organization(cred.Organization)
 		s.scopeList = append(s.scopeList, s.scopes.Organization)

@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 		"FLEETTOKEN_PARAMS": "resource=x%2Fy&resource=z", "FLEETTOKEN_ENCODING": "basic",
 		"FLEETTOKEN_PREFIX": "mine", "FLEETTOKEN_REPLICA": "me", "FLEETTOKEN_ENCRYPTION_KEYS_FILE": keys,
 		"FLEETTOKEN_RENEW_BEFORE": "2h", "FLEETTOKEN_REQUEST_TIMEOUT": "5s", "FLEETTOKEN_REDIS_TIMEOUT": "250ms",
-		"FLEETTOKEN_ENFORCED_QUOTA": "true", "UNRELATED": "x", "TOKEN_URL": "of another program",
+		"FLEETTOKEN_ENFORCED_QUOTA": "true", "FLEETTOKEN_DEFAULT_LIFETIME": "9h", "UNRELATED": "x", "TOKEN_URL": "of another program",
 	})
 	c, err := Parse(environ)
 	if err != nil || len(c.Warnings) > 0 {
@@ -54,7 +54,7 @@ func TestParse(t *testing.T) {
 	cred, o := c.Credentials, c.Options
 	if cred.TokenURL != "https://tenant.example/oauth/token" || cred.ClientID != "client-0001" || cred.ClientSecret != "hunter2" ||
 		cred.Audience != "https://api.example" || cred.Organization != "org" || strings.Join(cred.Scopes, ",") != "a,b" ||
-		cred.Params.Encode() != "resource=x%2Fy&resource=z" || cred.Encoding != tokencache.FormBasic {
+		cred.Params.Encode() != "resource=x%2Fy&resource=z" || cred.Encoding != tokencache.FormBasic || cred.DefaultLifetime != 9*time.Hour {
 		t.Errorf("got %v, scopes %q, params %q, encoding %d", cred, cred.Scopes, cred.Params, cred.Encoding)
 	}
 	if o.Prefix != "mine" || o.Replica != "me" || len(o.EncryptionKeys) != 2 || len(o.EncryptionKeys[1]) != 32 || o.RenewBefore != 2*time.Hour ||

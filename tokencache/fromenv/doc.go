@@ -26,6 +26,7 @@
 //	FLEETTOKEN_SCOPES                Credentials.Scopes, separated by spaces
 //	FLEETTOKEN_PARAMS                Credentials.Params, like a=1&b=2
 //	FLEETTOKEN_ENCODING              Credentials.Encoding: json, form or basic
+//	FLEETTOKEN_DEFAULT_LIFETIME      Credentials.DefaultLifetime, like 10h
 //	FLEETTOKEN_CA_FILE               a PEM file of certificate authorities for token requests, beside the system's
 //	FLEETTOKEN_REDIS_URL             where Redis is, as package redisurl reads it; required
 //	FLEETTOKEN_REDIS_CA_FILE         a PEM file of certificate authorities for Redis, beside the system's

@@ -13,16 +13,17 @@ import (
 // settings are the variables, each with Prefix before its name. The field of package
 // tokencache that a variable sets is named beside it.
 type settings struct {
-	TokenURL         string   `env:"TOKEN_URL" sets:"Credentials.TokenURL"`
-	ClientID         string   `env:"CLIENT_ID" sets:"Credentials.ClientID"`
-	ClientSecret     string   `env:"CLIENT_SECRET" sets:"Credentials.ClientSecret"`
-	ClientSecretFile string   `env:"CLIENT_SECRET_FILE"`
-	Audience         string   `env:"AUDIENCE" sets:"Credentials.Audience"`
-	Organization     string   `env:"ORGANIZATION" sets:"Credentials.Organization"`
-	Scopes           string   `env:"SCOPES" sets:"Credentials.Scopes"`
-	Params           string   `env:"PARAMS" sets:"Credentials.Params"`
-	Encoding         encoding `env:"ENCODING" sets:"Credentials.Encoding"`
-	CAFile           string   `env:"CA_FILE" sets:"Options.RootCAs"`
+	TokenURL         string        `env:"TOKEN_URL" sets:"Credentials.TokenURL"`
+	ClientID         string        `env:"CLIENT_ID" sets:"Credentials.ClientID"`
+	ClientSecret     string        `env:"CLIENT_SECRET" sets:"Credentials.ClientSecret"`
+	ClientSecretFile string        `env:"CLIENT_SECRET_FILE"`
+	Audience         string        `env:"AUDIENCE" sets:"Credentials.Audience"`
+	Organization     string        `env:"ORGANIZATION" sets:"Credentials.Organization"`
+	Scopes           string        `env:"SCOPES" sets:"Credentials.Scopes"`
+	Params           string        `env:"PARAMS" sets:"Credentials.Params"`
+	Encoding         encoding      `env:"ENCODING" sets:"Credentials.Encoding"`
+	DefaultLifetime  time.Duration `env:"DEFAULT_LIFETIME" sets:"Credentials.DefaultLifetime"`
+	CAFile           string        `env:"CA_FILE" sets:"Options.RootCAs"`
 
 	RedisURL    string `env:"REDIS_URL"`
 	RedisCAFile string `env:"REDIS_CA_FILE"`

@@ -1,10 +1,7 @@
-// Package bearer says what an access token of type Bearer may look like (RFC 6750).
+// Package bearer says what an access token of type Bearer may look like.
 package bearer
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Type is the token type, as it is sent.
 const Type = "Bearer"
@@ -16,16 +13,16 @@ const MaxLifetime = 30 * 24 * time.Hour
 // MaxSize bounds an access token, in bytes.
 const MaxSize = 32 << 10
 
-// Valid reports whether token may stand in an Authorization header as it is (b64token
-// of RFC 6750 section 2.1). net/http refuses CR and LF, but lets tabs and letters
-// beyond ASCII pass.
+// Valid reports whether token can stand in an Authorization header as it is: printable
+// ASCII without blanks. RFC 6749 appendix A.12 allows that and the blank. RFC 6750 section
+// 2.1 allows less, but providers issue tokens with other characters, such as Salesforce
+// with an exclamation mark. net/http refuses CR and LF, but lets tabs and letters beyond
+// ASCII pass.
 func Valid(token string) bool {
-	body := strings.TrimRight(token, "=")
-	for i := range len(body) {
-		c := body[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~+/", c) >= 0) {
+	for i := range len(token) {
+		if c := token[i]; c <= ' ' || c > '~' {
 			return false
 		}
 	}
-	return body != ""
+	return token != ""
 }

@@ -13,15 +13,16 @@ import (
 // header, then the status: the same limit comes with five statuses, and one
 // status with ten meanings. It reads no clock.
 func Classify(a Answer, in Scopes) Verdict {
-	if a.Status == 0 || a.Err != nil && a.Status == http.StatusOK { // a refusal that breaks off is one all the same
+	success := a.Status >= 200 && a.Status < 300  // 201 is known, and a token was issued all the same
+	if a.Status == 0 || a.Err != nil && success { // a refusal that breaks off is one all the same
 		return lost(a)
 	}
 	if len(a.Body) > maxResponse {
 		return failed(ClassMalformed, quota.Unknown, "the response has more than 64 KiB", unsure(ClassMalformed))
 	}
-	if a.Status == http.StatusOK {
+	if success {
 		date, _ := quota.ServerDate(a.Header)
-		g, err := parseToken(a.Body, date)
+		g, err := parseToken(a.Body, date, a.DefaultLifetime)
 		if err != nil {
 			return failed(ClassMalformed, quota.Unknown, "the response is no token response: "+err.Error(), unsure(ClassMalformed))
 		}
@@ -47,14 +48,7 @@ func refusal(a Answer, reply errorReply, in Scopes) Verdict {
 	wait, said := quota.WaitOf(a.Header)
 	retryAfter, _ := quota.RetryAfter(a.Header)
 	limited := a.Status == http.StatusTooManyRequests
-	says := func(words ...string) bool {
-		for _, word := range words {
-			if strings.Contains(reply.text, word) {
-				return true
-			}
-		}
-		return false
-	}
+	says := reply.says
 	client, _ := quota.ClientLimits(a.Header)
 	organization, _ := quota.OrganizationLimits(a.Header)
 	policy := a.Header.Get("Auth0-RateLimit")
@@ -93,9 +87,16 @@ func refusal(a Answer, reply errorReply, in Scopes) Verdict {
 		header.Del(quota.OrganizationHeader)
 		b.Wait, _ = quota.WaitOf(header)
 		return failed(ClassTenant, quota.Refused, "the rate limit of the whole tenant, which others share", b)
-	case says("rate limit", "limit reached", "limit has been reached", "tokens/", "allotment", "throttl") || says("exceeded") && a.Status < 500:
+	case reply.code == "invalid_client" && !limited: // whatever its text speaks of
+		return wrongCredentials(a, reply, in)
+	case says("quota", "allotment", "monthly", "per month", "daily", "per day") && says("exceeded", "reached", "spent", "exhausted", "limit") || reply.counts():
 		return failed(ClassLimit, quota.Refused, "a limit that the tenant set",
 			quota.Block{Scope: quota.Client, Reason: quota.Reason(ClassLimit), Wait: retryAfter, Base: 15 * time.Minute, Cap: time.Hour})
+	case a.Status < 500 && !limited && says("rate limit", "rate limited", "rate_limit_exceeded", "ratelimitexceeded", "limit reached", "limit has been reached", "limit exceeded",
+		"rate exceeded", "exceeded", "throttled", "throttling", "throttle", "slow down", "too many requests", "too_many_requests"):
+		b := short(quota.Client, ClassLimit)
+		b.Wait = retryAfter
+		return failed(ClassLimit, quota.Refused, "a rate limit", b)
 	case limited:
 		b := short(quota.Client, ClassLimit)
 		if said {
@@ -108,16 +109,28 @@ func refusal(a Answer, reply errorReply, in Scopes) Verdict {
 		return failed(ClassAudience, quota.Refused, "the tenant does not know the audience", lasting(in.Audience, ClassAudience))
 	case says("client-grant", "not authorized to access"):
 		return failed(ClassGrant, quota.Refused, "the client has no grant for the audience", lasting(in.Audience, ClassGrant))
-	case says("not allowed for the client") || reply.code == "unauthorized_client" && a.Status != http.StatusUnauthorized:
+	case says("grant type", "grant_type", "grant types") && says("not allowed", "not enabled", "not authorized", "not permitted", "disabled"),
+		says("not allowed for the client"):
 		return failed(ClassClient, quota.Refused, "the client may not use the client_credentials grant", lasting(quota.Client, ClassClient))
-	case reply.code == "unauthorized_client":
+	case reply.entra() != "":
+		return failed(ClassCredentials, quota.Refused, "the client id or the tenant may be wrong, or the client secret ("+reply.entra()+")", lasting(in.Credentials, ClassCredentials))
+	case reply.code == "unauthorized_client" && a.Status == http.StatusUnauthorized && !reply.blamesCredentials():
 		b := lasting(in.Credentials, ClassCredentials)
 		b.Base = b.Cap // it may be a limit in disguise: one slow probe
 		return failed(ClassCredentials, quota.Refused, "the client is not authorized, or over a limit: the server uses one code for both", b)
-	case a.Status == http.StatusUnauthorized || reply.code == "invalid_client":
-		return failed(ClassCredentials, quota.Refused, "the client id or the client secret is wrong", lasting(in.Credentials, ClassCredentials))
-	case a.Status == http.StatusBadRequest, a.Status == http.StatusForbidden, a.Status == http.StatusUnprocessableEntity:
+	case a.Status == http.StatusUnauthorized || reply.code == "unauthorized_client" || reply.blamesCredentials():
+		return wrongCredentials(a, reply, in)
+	case a.Status == http.StatusUnsupportedMediaType || (a.Status == http.StatusBadRequest || a.Status == http.StatusUnprocessableEntity) && reply.blamesForm():
+		return failed(ClassRequest, quota.Refused, "the server may expect another form of request: it was asked with the encoding "+a.Encoding.String()+
+			"; try Credentials.Encoding (FLEETTOKEN_ENCODING) json, form or basic", lasting(in.Credentials, ClassRequest))
+	case says("invalid_scope", "invalid_target", "invalid_audience", "unsupported_grant_type"):
 		return failed(ClassRequest, quota.Refused, "the server finds the request invalid, or forbids it", lasting(in.Audience, ClassRequest))
+	case a.Status == http.StatusBadRequest, a.Status == http.StatusForbidden, a.Status == http.StatusUnprocessableEntity:
+		detail := "the server finds the request invalid, or forbids it"
+		if reply.code == "invalid_request" || reply.text == "" {
+			detail += ": it was asked with the encoding " + a.Encoding.String()
+		}
+		return failed(ClassRequest, quota.Refused, detail, lasting(in.Request, ClassRequest))
 
 	// The server's own trouble.
 	case a.Status == http.StatusBadGateway || a.Status == http.StatusGatewayTimeout:
@@ -134,6 +147,14 @@ func refusal(a Answer, reply errorReply, in Scopes) Verdict {
 		detail = "the token URL redirects elsewhere, and the client secret is not sent there"
 	}
 	return failed(ClassEndpoint, quota.Refused, detail, lasting(quota.Tenant, ClassEndpoint))
+}
+
+func wrongCredentials(a Answer, reply errorReply, in Scopes) Verdict {
+	detail := "the client id or the client secret is wrong"
+	if reply.blamesForm() {
+		detail += ", or the server expects them elsewhere: it was asked with the encoding " + a.Encoding.String()
+	}
+	return failed(ClassCredentials, quota.Refused, detail, lasting(in.Credentials, ClassCredentials))
 }
 
 func spent(l quota.Limits) bool {

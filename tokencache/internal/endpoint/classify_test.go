@@ -21,6 +21,7 @@ func TestClassify(t *testing.T) {
 	const (
 		audience     quota.Scope = "audience:1"
 		credentials  quota.Scope = "credentials:1"
+		request      quota.Scope = "request:1"
 		organization quota.Scope = "org:1"
 	)
 	const date = "Fri, 31 Dec 1999 22:00:00 GMT"
@@ -67,8 +68,8 @@ func TestClassify(t *testing.T) {
 		{"21 not allowed, as web servers say it", 405, "Content-Type: text/html", "<html><title>405 Not Allowed</title>", ClassEndpoint, quota.Refused, quota.Tenant, 0, 30 * time.Second, false},
 		{"8 the tenant's limit as a 500", 500, "", `{"error":"access_denied","error_description":"Global limit has been reached"}`, ClassTenant, quota.Refused, quota.Tenant, 0, time.Second, false},
 		{"9 a limit made by a rule, as a 400", 400, "", `{"error":"invalid_request","error_description":"client has exceeded the rate limit of 10 tokens/28800 seconds"}`, ClassLimit, quota.Refused, quota.Client, 0, 15 * minute, false},
-		{"10 a limit as a 401", 401, "", `{"error":"Rate limit reached","error_description":"Access Denied"}`, ClassLimit, quota.Refused, quota.Client, 0, 15 * minute, false},
-		{"10 a limit as a 403", 403, "", `{"error":"Rate limit reached"}`, ClassLimit, quota.Refused, quota.Client, 0, 15 * minute, false},
+		{"10 a limit as a 401", 401, "", `{"error":"Rate limit reached","error_description":"Access Denied"}`, ClassLimit, quota.Refused, quota.Client, 0, time.Second, false},
+		{"10 a limit as a 403", 403, "", `{"error":"Rate limit reached"}`, ClassLimit, quota.Refused, quota.Client, 0, time.Second, false},
 		{"11 not authorized, or over a limit", 401, "", `{"error":"unauthorized_client"}`, ClassCredentials, quota.Refused, credentials, 0, 5 * minute, false},
 		{"12 wrong credentials", 401, "", `{"error":"invalid_client"}`, ClassCredentials, quota.Refused, credentials, 0, minute / 2, false},
 		{"12 wrong credentials, as Auth0 says it", 401, "", `{"error":"access_denied","error_description":"Unauthorized"}`, ClassCredentials, quota.Refused, credentials, 0, minute / 2, false},
@@ -77,7 +78,7 @@ func TestClassify(t *testing.T) {
 		{"15 grant type not allowed", 403, "", `{"error":"unauthorized_client","error_description":"Grant type 'client_credentials' not allowed for the client."}`, ClassClient, quota.Refused, quota.Client, 0, minute / 2, false},
 		{"16 invalid scope", 400, "", `{"error":"invalid_scope"}`, ClassRequest, quota.Refused, audience, 0, minute / 2, false},
 		{"16 unsupported grant type", 400, "", `{"error":"unsupported_grant_type"}`, ClassRequest, quota.Refused, audience, 0, minute / 2, false},
-		{"16 an error that is an object", 403, "", `{"error":{"message":"no","status":403,"code":"access_denied"}}`, ClassRequest, quota.Refused, audience, 0, minute / 2, false},
+		{"16 an error that is an object", 403, "", `{"error":{"message":"no","status":403,"code":"access_denied"}}`, ClassRequest, quota.Refused, request, 0, minute / 2, false},
 		{"17 a firewall", 403, "Content-Type: text/html", "<html><title>Access Denied</title>", ClassGateway, quota.Refused, quota.Tenant, 0, minute / 2, true},
 		{"17 a firewall that counts", 429, "Content-Type: text/html\nRetry-After: 60", "<html>", ClassGateway, quota.Refused, quota.Tenant, minute, 0, true},
 		{"18 out of order", 503, "", "", ClassUnavailable, quota.Refused, quota.Tenant, 0, time.Second, false},
@@ -88,9 +89,9 @@ func TestClassify(t *testing.T) {
 		{"21 moved", 308, "Location: https://elsewhere.test/", "", ClassEndpoint, quota.Refused, quota.Tenant, 0, minute / 2, false},
 		{"21 not found", 404, "", "404 page not found", ClassEndpoint, quota.Refused, quota.Tenant, 0, minute / 2, false},
 		{"21 not allowed", 405, "", "", ClassEndpoint, quota.Refused, quota.Tenant, 0, minute / 2, false},
-		{"21 wrong media type", 415, "", "", ClassEndpoint, quota.Refused, quota.Tenant, 0, minute / 2, false},
+		{"21 wrong media type", 415, "", "", ClassRequest, quota.Refused, credentials, 0, minute / 2, false},
 		{"22 the month's allotment", 403, "", `{"error":"access_denied","error_description":"You have exceeded your monthly M2M token allotment"}`, ClassLimit, quota.Refused, quota.Client, 0, 15 * minute, false},
-		{"an error that is a number", 429, "", `{"error":429,"reason":"TOO_MANY_REQUESTS","detail":"x"}`, ClassLimit, quota.Refused, quota.Client, 0, time.Second, false},
+		{"an error that is a number", 429, "", `{"error":429,"reason":"TOO_MANY_REQUESTS","detail":"x"}`, ClassTenant, quota.Refused, quota.Tenant, 0, time.Second, false},
 		{"an error that is null", 429, "", `{"error":null}`, ClassLimit, quota.Refused, quota.Client, 0, time.Second, false},
 		{"429 and nothing else", 429, "", "", ClassLimit, quota.Refused, quota.Client, 0, time.Second, false},
 		{"429 for an hour", 429, "Retry-After: 3600", "", ClassLimit, quota.Refused, quota.Client, time.Hour, 0, false},
@@ -101,7 +102,7 @@ func TestClassify(t *testing.T) {
 				name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 				a.Header.Set(name, value)
 			}
-			v := Classify(a, Scopes{Audience: audience, Credentials: credentials, Organization: organization})
+			v := Classify(a, Scopes{Audience: audience, Credentials: credentials, Request: request, Organization: organization})
 			if v.Class != row.class || v.Outcome != row.outcome {
 				t.Errorf("got %q, %v, want %q, %v", v.Class, v.Outcome, row.class, row.outcome)
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"time"
 )
 
 // A Request is what one token request asks for, and with which credentials. It cannot
@@ -18,6 +19,10 @@ type Request struct {
 	Scopes       []string
 	Params       url.Values
 	Encoding     Encoding
+
+	// DefaultLifetime is how long a token lives if the response does not say it. Zero
+	// means that such a response is an error.
+	DefaultLifetime time.Duration
 }
 
 // An Encoding is how a request is written, and where its credentials are in it.
@@ -28,6 +33,14 @@ const (
 	Form                  // a form with the credentials in it (client_secret_post)
 	Basic                 // a form, the credentials in the Authorization header (client_secret_basic)
 )
+
+// String returns the name of the encoding.
+func (e Encoding) String() string {
+	if e < JSON || e > Basic {
+		return "unknown"
+	}
+	return [...]string{"json", "form", "basic"}[e]
+}
 
 // String returns where the request goes.
 func (r Request) String() string { return "token request to " + r.URL }

@@ -52,6 +52,10 @@ type Answer struct {
 	Err    error         // why there is no answer, or no whole one
 	Sent   bool          // the request, or a part of it, may have reached the server
 	Took   time.Duration // until the answer was read
+
+	// DefaultLifetime and Encoding are those of the request.
+	DefaultLifetime time.Duration
+	Encoding        Encoding
 }
 
 // String shows nothing of the body, which may hold a token.
@@ -86,11 +90,14 @@ func (r Request) Send(ctx context.Context, rt http.RoundTripper) Answer {
 		return Answer{Err: err}
 	}
 	resp, err := rt.RoundTrip(req)
-	a := Answer{Err: err}
+	a := Answer{Err: err, DefaultLifetime: r.DefaultLifetime, Encoding: r.Encoding}
 	if err == nil {
 		a.Status, a.Header = resp.StatusCode, resp.Header
 		a.Body, a.Err = io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 		_ = resp.Body.Close()
+		if a.Err == nil && len(a.Body) <= maxResponse {
+			a.Body = decoded(a.Header, a.Body)
+		}
 	}
 	// A transport that does not trace may have sent the request. That of net/http
 	// traces, and may fail before, as with an unusable proxy.

@@ -34,28 +34,27 @@ func TestParseToken(t *testing.T) {
 		{"longer than tokens live", `{"access_token":"a","expires_in":1e10}`, bearer.MaxLifetime, ""},
 		{"more than a duration holds", `{"access_token":"a","expires_in":9223372036854775807}`, bearer.MaxLifetime, ""},
 		{"more than a float holds", `{"access_token":"a","expires_in":1e999}`, bearer.MaxLifetime, ""},
-		{"zero", `{"access_token":"a","expires_in":0}`, 0, "expires_in"},
-		{"negative", `{"access_token":"a","expires_in":-5}`, 0, "expires_in"},
-		{"words", `{"access_token":"a","expires_in":"soon"}`, 0, "expires_in"},
-		{"not a number", `{"access_token":"a","expires_in":"NaN"}`, 0, "expires_in"},
-		{"a list", `{"access_token":"a","expires_in":[60]}`, 0, "expires_in"},
-		{"none, and the token does not tell", `{"access_token":"a"}`, 0, "no expires_in"},
+		{"zero", `{"access_token":"a","expires_in":0}`, 0, "DefaultLifetime"},
+		{"negative", `{"access_token":"a","expires_in":-5}`, 0, "DefaultLifetime"},
+		{"words", `{"access_token":"a","expires_in":"soon"}`, 0, "DefaultLifetime"},
+		{"not a number", `{"access_token":"a","expires_in":"NaN"}`, 0, "DefaultLifetime"},
+		{"a list", `{"access_token":"a","expires_in":[60]}`, 0, "DefaultLifetime"},
+		{"none, and the token does not tell", `{"access_token":"a"}`, 0, "DefaultLifetime"},
 		{"none, and the token tells", `{"access_token":"` + jwt(date.Add(time.Hour).Unix()) + `"}`, time.Hour, ""},
 		{"longer than the token's own life", `{"access_token":"` + jwt(date.Add(time.Hour).Unix()) + `","expires_in":86400}`, time.Hour, ""},
 		{"shorter than the token's own life", `{"access_token":"` + jwt(date.Add(time.Hour).Unix()) + `","expires_in":60}`, time.Minute, ""},
-		{"the token is over already", `{"access_token":"` + jwt(date.Add(-time.Hour).Unix()) + `","expires_in":86400}`, 0, "expires_in"},
+		{"the token is over already", `{"access_token":"` + jwt(date.Add(-time.Hour).Unix()) + `","expires_in":86400}`, 0, "expired"},
 		{"the token's own life is nonsense", `{"access_token":"` + jwt(`"x"`) + `","expires_in":60}`, time.Minute, ""},
 		{"the token's own life is endless", `{"access_token":"` + jwt("1e300") + `","expires_in":60}`, time.Minute, ""},
 		{"no token", `{"expires_in":60}`, 0, "no access_token"},
 		{"empty token", `{"access_token":"","expires_in":60}`, 0, "no access_token"},
 		{"a token that is a number", `{"access_token":7,"expires_in":60}`, 0, "no access_token"},
-		{"newline in the token", `{"access_token":"a\nb","expires_in":60}`, 0, "RFC 6750"},
-		{"blank in the token", `{"access_token":"a b","expires_in":60}`, 0, "RFC 6750"},
-		{"tab in the token", `{"access_token":"a\tb","expires_in":60}`, 0, "RFC 6750"},
-		{"NUL in the token", `{"access_token":"a\u0000","expires_in":60}`, 0, "RFC 6750"},
-		{"a letter beyond ASCII", `{"access_token":"é","expires_in":60}`, 0, "RFC 6750"},
-		{"only padding", `{"access_token":"==","expires_in":60}`, 0, "RFC 6750"},
-		{"padding in the middle", `{"access_token":"a=b","expires_in":60}`, 0, "RFC 6750"},
+		{"newline in the token", `{"access_token":"a\nb","expires_in":60}`, 0, "Authorization header"},
+		{"blank in the token", `{"access_token":"a b","expires_in":60}`, 0, "Authorization header"},
+		{"tab in the token", `{"access_token":"a\tb","expires_in":60}`, 0, "Authorization header"},
+		{"NUL in the token", `{"access_token":"a\u0000","expires_in":60}`, 0, "Authorization header"},
+		{"a letter beyond ASCII", `{"access_token":"é","expires_in":60}`, 0, "Authorization header"},
+		{"marks of every kind", `{"access_token":"00D!AQ#^|~=b,;\"","expires_in":60}`, time.Minute, ""},
 		{"a huge token", `{"access_token":"` + strings.Repeat("a", bearer.MaxSize+1) + `","expires_in":60}`, 0, "more than"},
 		{"an error in it", `{"access_token":"a","expires_in":60,"error":"x"}`, 0, "an error in it"},
 		{"an error that is null", `{"access_token":"a","expires_in":60,"error":null}`, time.Minute, ""},
@@ -66,7 +65,7 @@ func TestParseToken(t *testing.T) {
 		{"cut", `{"access_token":"a","expires`, 0, "not a JSON object"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			g, err := parseToken([]byte(row.body), date)
+			g, err := parseToken([]byte(row.body), date, 0)
 			if row.err != "" {
 				if err == nil || !strings.Contains(err.Error(), row.err) {
 					t.Fatalf("got %+v, %v, want an error with %q", g, err, row.err)
@@ -87,7 +86,7 @@ func TestParseToken(t *testing.T) {
 }
 
 func TestTokenKeepsTheRest(t *testing.T) {
-	g, err := parseToken([]byte(`{"access_token":"a","expires_in":60,"scope":"read write","org":{"id":1}}`), time.Time{})
+	g, err := parseToken([]byte(`{"access_token":"a","expires_in":60,"scope":"read write","org":{"id":1}}`), time.Time{}, 0)
 	if err != nil || g.Extra["scope"] != "read write" || g.Extra["expires_in"] != 60.0 || g.Extra["org"] == nil {
 		t.Errorf("got %v, %v", g.Extra, err)
 	}
@@ -100,7 +99,7 @@ func FuzzParseToken(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		g, err := parseToken([]byte(body), time.Unix(1e9, 0))
+		g, err := parseToken([]byte(body), time.Unix(1e9, 0), 0)
 		if err == nil && (!bearer.Valid(g.AccessToken) || g.Lifetime < time.Second || g.Lifetime > bearer.MaxLifetime || g.Type != "Bearer") {
 			t.Errorf("parseToken(%q): got %+v", body, g)
 		}
@@ -120,7 +119,7 @@ func FuzzParseToken(f *testing.F) {
 
 // A number that is none to Go must not make a token that cannot be shared.
 func TestTokenWithNumbersThatAreNone(t *testing.T) {
-	g, err := parseToken([]byte(`{"access_token":"a","expires_in":60,"huge":1e999,"deep":{"huge":1e999,"list":[1e999,2]}}`), time.Time{})
+	g, err := parseToken([]byte(`{"access_token":"a","expires_in":60,"huge":1e999,"deep":{"huge":1e999,"list":[1e999,2]}}`), time.Time{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,13 +132,11 @@ func TestTokenWithNumbersThatAreNone(t *testing.T) {
 // TestThreat tells what comes of a threat; its number is that of TestThreat in tokencache.
 func TestThreat(t *testing.T) {
 	t.Run("S21 a header injected by a token", func(t *testing.T) {
-		const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 		for c := range rune(0x180) {
-			good := strings.ContainsRune(allowed, c)
+			good := c > ' ' && c <= '~'
 			for _, token := range []string{"a" + string(c) + "b", string(c) + "ab", "ab" + string(c), "ab" + string(c) + "=="} {
-				want := good || c == '=' && strings.HasPrefix(token, "ab=")
 				response, _ := json.Marshal(map[string]any{"access_token": token, "expires_in": 60})
-				if g, err := parseToken(response, time.Time{}); (err == nil) != want {
+				if g, err := parseToken(response, time.Time{}, 0); (err == nil) != good {
 					t.Errorf("%q: got %q, %v", token, g.AccessToken, err)
 				}
 			}

@@ -18,6 +18,7 @@ type Verdict struct {
 // Scopes are what a refusal can be about: the most that any answer can block.
 type Scopes struct {
 	Audience     quota.Scope // the one token
-	Credentials  quota.Scope // this secret: one that was rotated out must not block its successor
+	Credentials  quota.Scope // this secret, in this encoding: one that was rotated out must not block its successor
+	Request      quota.Scope // the one token, with these credentials: what was asked, and how
 	Organization quota.Scope // empty if there is none
 }

@@ -29,3 +29,20 @@ func TestCallerOfAnotherTokenIsAnswered(t *testing.T) {
 		t.Errorf("within two hours: got %+v, want to wait", a)
 	}
 }
+
+// What was published before a subscription stands was missed: a token that callers wait
+// for is fetched a little later, although the lease is held for long.
+func TestSubscribedFetchesWhatWasMissed(t *testing.T) {
+	at := func(ms time.Duration) Instant {
+		return Instant{Mono: ms * time.Millisecond, Wall: ms * time.Millisecond}
+	}
+	s := State{Terms: usual}
+	id := s.Add("t", []quota.Scope{quota.Client})
+	s.Wait(id)
+	s.LeaseHeld(at(1000), []int{id}, usual.Lease, 0.5)
+	s.Subscribed(at(1010), at(1005), false, 0)
+	due, next := s.Next(at(1010))
+	if len(due) > 0 || next > at(1260).Mono {
+		t.Errorf("got due %v, and next at %v, want a fetch within 250 ms", due, next)
+	}
+}

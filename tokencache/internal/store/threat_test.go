@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/fleettoken/fleettoken/tokencache/internal/bearer"
@@ -36,15 +35,13 @@ func impossibleRecords(t *testing.T) {
 
 // Each character there is, in a token from Redis.
 func everyCharacter(t *testing.T) {
-	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 	key, _ := DeriveEncryptionKey("secret", "context")
 	ring := KeyRing{key}
 	for c := range rune(0x180) {
-		good := strings.ContainsRune(allowed, c)
+		good := c > ' ' && c <= '~'
 		for _, token := range []string{"a" + string(c) + "b", string(c) + "ab", "ab" + string(c), "ab" + string(c) + "=="} {
-			want := good || c == '=' && strings.HasPrefix(token, "ab=")
 			plain, _ := json.Marshal(body{Token: token, Type: bearer.Type, TTL: 1})
-			if r, err := open(ring, "key", 1, 2, ring.encrypt(plain, "key", "1", "2")); (err == nil) != want {
+			if r, err := open(ring, "key", 1, 2, ring.encrypt(plain, "key", "1", "2")); (err == nil) != good {
 				t.Errorf("%q from Redis: got %q, %v", token, r.AccessToken, err)
 			}
 		}
