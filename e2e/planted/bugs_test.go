@@ -49,7 +49,7 @@ var bugs = []bug{
 	{"what is known is believed for five minutes", "tokencache/internal/replica/failure.go", "const checkEvery = time.Minute", "const checkEvery = 5 * time.Minute", "TestDeniedReplicaSeesTheFleetsToken"},
 	{"a denied replica that fetches requests again", "tokencache/internal/replica/fetched.go", "case !in.UnderLease && t.Failing(now):", "case false:", "TestQuotaUnderAttack/a_replica_with_the_wrong_secret"},
 	{"what was denied is believed by the replica that took it back", "tokencache/internal/replica/fetched.go", "&& !in.Reported &&", "&&", "TestDeniedForWhatIsTakenBack"},
-	{"what one organization is denied, all are", "tokencache/internal/replica/fetched.go", " && slices.Contains(s.Tokens[id].Scopes, denied.Scope)", " && !slices.Contains([]quota.Scope{}, denied.Scope)", "TestDeniedToAnOrganization"},
+	{"what one organization is denied, all are", "tokencache/internal/replica/fetched.go", " && slices.Contains(s.Tokens[id].Scopes, denied.Scope)", " && !slices.Contains([]quota.Scope{}, denied.Scope)", "TestDeniedAlready"},
 	{"what other replicas were denied is forgotten", "tokencache/internal/replica/refused.go", "if denied.Priority == quota.Need && (denied.Count > 0 || denied.Reason == quota.Spent) {", "if false {", "TestSpentQuotaIsToldToAll"},
 	{"each replica takes the lease to be denied the same", "tokencache/internal/replica/fetched.go", "if !in.UnderLease && !leased", "if false && !leased", "TestSpentQuotaIsToldToAll"},
 

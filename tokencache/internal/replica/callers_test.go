@@ -46,3 +46,27 @@ func TestSubscribedFetchesWhatWasMissed(t *testing.T) {
 		t.Errorf("got due %v, and next at %v, want a fetch within 250 ms", due, next)
 	}
 }
+
+// What the ledger has denied holds back only the tokens of that scope and priority.
+func TestDeniedAlready(t *testing.T) {
+	now := Instant{Mono: time.Second, Wall: time.Second}
+	for _, row := range []struct {
+		scope    quota.Scope
+		priority quota.Priority
+		want     Step
+	}{
+		{quota.Client, quota.Need, Done},
+		{quota.Organization("a"), quota.Need, Done},
+		{quota.Organization("b"), quota.Need, Renew},
+		{quota.Client, quota.Early, Renew},
+	} {
+		s := State{Terms: usual}
+		id := s.Add("t", []quota.Scope{quota.Client, quota.Organization("a")})
+		s.Wait(id)
+		denied := &quota.DeniedError{Scope: row.scope, Priority: row.priority, Reason: quota.Spent, RetryIn: time.Hour}
+		v := Snapshot{At: now, Now: 1_000_000, Denied: []*quota.DeniedError{denied}}
+		if got := s.Fetched(now, id, v, Context{}, 0); got != row.want {
+			t.Errorf("%s was denied to %s: got %s, want %s", row.priority, row.scope, got, row.want)
+		}
+	}
+}
