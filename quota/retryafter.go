@@ -84,9 +84,9 @@ func WaitOf(h http.Header) (time.Duration, bool) {
 // rateLimitWait returns the longest reset of a RateLimit field of which nothing remains:
 // "default";r=0;t=20, or limit=100, remaining=0, reset=20 as in older drafts.
 func rateLimitWait(h http.Header) (longest time.Duration, found bool) {
-	for _, policy := range strings.Split(strings.Join(h.Values("RateLimit"), ","), ",") {
+	for policy := range strings.SplitSeq(strings.Join(h.Values("RateLimit"), ","), ",") {
 		remaining, at := "", ""
-		for _, part := range strings.Split(policy, ";") {
+		for part := range strings.SplitSeq(policy, ";") {
 			name, value, _ := strings.Cut(strings.ToLower(part), "=")
 			switch trimOWS(name) {
 			case "r", "remaining":

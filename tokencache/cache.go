@@ -87,7 +87,7 @@ func (c *Cache) Source(cred Credentials) (*Source, error) {
 	id := cred.id(keyID)
 	// Equal tokens requested with different secrets or in different forms are one token
 	// to the fleet, and still two ways of requesting it here.
-	local := store.Hash(id, cred.ClientSecret, fmt.Sprint(int(cred.Encoding)))
+	local := store.Hash(id, cred.ClientSecret, cred.Encoding.String(), cred.DefaultLifetime.String(), fmt.Sprint(cred.Header))
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -22,8 +24,8 @@ import (
 )
 
 // Credentials identify one token, and what is needed to request it. All fields but
-// ClientSecret, Encoding and DefaultLifetime make up which token it is: replicas with
-// equal ones share it.
+// ClientSecret, Encoding, DefaultLifetime and Header make up which token it is: replicas
+// with equal ones share it.
 //
 // Printing Credentials does not show the secret. Keep them out of unexported
 // fields of structs that are printed, all the same: package fmt cannot ask those
@@ -49,8 +51,18 @@ type Credentials struct {
 	// None means that the server decides.
 	Scopes []string
 
-	// Params are further parameters of the token request. Zero means none.
+	// GrantType is the grant_type of the token request. Empty means client_credentials.
+	// Some providers have a name of their own for the same, such as Zoom's
+	// account_credentials.
+	GrantType string
+
+	// Params are further parameters of the token request, such as resource. Several
+	// audiences are parameters, too. Zero means none.
 	Params url.Values
+
+	// Header has further fields of the header of the token request, such as User-Agent. It
+	// is no part of which token it is. It must hold no secret. Nil means none.
+	Header http.Header
 
 	// Encoding is how the request is written. Zero means JSON.
 	Encoding Encoding
@@ -73,8 +85,12 @@ const (
 	// client_secret_post).
 	Form
 	// FormBasic is a form, with the credentials in the Authorization header
-	// (client_secret_basic).
+	// (client_secret_basic). They are encoded as RFC 6749 section 2.3.1 says.
 	FormBasic
+	// FormBasicPlain is FormBasic, with credentials that are not encoded, for servers that
+	// do not decode them. It makes a difference only if they have other characters than
+	// letters, digits and - . _ ~.
+	FormBasicPlain
 )
 
 // String returns the name that the setting FLEETTOKEN_ENCODING has for e.
@@ -86,6 +102,8 @@ func (e Encoding) String() string {
 		return "form"
 	case FormBasic:
 		return "basic"
+	case FormBasicPlain:
+		return "basic-plain"
 	}
 	return fmt.Sprintf("encoding(%d)", int(e))
 }
@@ -120,6 +138,7 @@ func FromOAuth2(c *clientcredentials.Config) Credentials {
 		delete(cred.Params, name)
 		return values[0]
 	}
+	cred.GrantType = take("grant_type")
 	cred.Audience = take("audience")
 	cred.Organization = take("organization")
 	return cred
@@ -145,8 +164,8 @@ func (c Credentials) validate(plainLoopback bool) error {
 	} else if spaced(c.ClientSecret) {
 		errs.add("ClientSecret", "has a blank or a newline at one end, as a file has that was written with echo", "remove it")
 	}
-	if c.Encoding < JSON || c.Encoding > FormBasic {
-		errs.add("Encoding", fmt.Sprintf("is %d", int(c.Encoding)), "use JSON, Form or FormBasic")
+	if c.Encoding < JSON || c.Encoding > FormBasicPlain {
+		errs.add("Encoding", fmt.Sprintf("is %d", int(c.Encoding)), "use JSON, Form, FormBasic or FormBasicPlain")
 	}
 	if c.DefaultLifetime != 0 && (c.DefaultLifetime < time.Second || c.DefaultLifetime > bearer.MaxLifetime) {
 		errs.add("DefaultLifetime", fmt.Sprintf("is %v", c.DefaultLifetime), fmt.Sprintf("give it from a second to %v, or zero for none", bearer.MaxLifetime))
@@ -157,8 +176,24 @@ func (c Credentials) validate(plainLoopback bool) error {
 		}
 	}
 	for _, name := range []string{"client_id", "client_secret", "grant_type", "audience", "organization", "scope"} {
-		if c.Params.Has(name) {
+		several := name == "audience" && len(c.Params[name]) > 1 && c.Audience == "" // for which there is no field
+		if c.Params.Has(name) && !several {
 			errs.add("Params", fmt.Sprintf("has %q in it", name), "use the field of that name")
+		}
+	}
+	if text := strings.Join(append([]string{c.ClientID, c.ClientSecret, c.Audience, c.Organization, c.GrantType}, c.Scopes...), ""); c.Encoding == JSON && !utf8.ValidString(text) {
+		errs.add("Encoding", "is JSON, and a field has bytes in it that are not UTF-8", "use Form or FormBasic, which send them as they are")
+	}
+	if strings.ContainsFunc(c.GrantType, unicode.IsSpace) {
+		errs.add("GrantType", fmt.Sprintf("is %q", c.GrantType), "leave out the blanks")
+	}
+	for name, values := range c.Header {
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case slices.Contains([]string{"Authorization", "Content-Type", "Content-Length", "Transfer-Encoding", "Host", "Connection"}, canonical):
+			errs.add("Header", fmt.Sprintf("has %s in it", canonical), "leave it out: the token request has one of its own")
+		case strings.ContainsFunc(name+strings.Join(values, ""), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) || name == "" || strings.ContainsAny(name, " :"):
+			errs.add("Header", fmt.Sprintf("has a field %q that cannot be sent", name), "leave out blanks, colons and control characters")
 		}
 	}
 	return errs.join()
@@ -207,8 +242,11 @@ func (c Credentials) id(sealedBy string) string {
 	scopes := slices.Clone(c.Scopes)
 	slices.Sort(scopes)
 	scopes = slices.Compact(scopes)
-	return store.Hash(c.TokenURL, c.ClientID, c.Audience, c.Organization,
-		store.Hash(scopes...), c.Params.Encode(), sealedBy)
+	parts := []string{c.TokenURL, c.ClientID, c.Audience, c.Organization, store.Hash(scopes...), c.Params.Encode(), sealedBy}
+	if c.GrantType != "" { // or the name would not be that of earlier versions
+		parts = append(parts, c.GrantType)
+	}
+	return store.Hash(parts...)
 }
 
 // request returns what is sent to the token endpoint.
@@ -216,6 +254,7 @@ func (c Credentials) request() endpoint.Request {
 	return endpoint.Request{
 		URL: c.TokenURL, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Audience: c.Audience, Organization: c.Organization,
 		Scopes: c.Scopes, Params: c.Params, Encoding: endpoint.Encoding(c.Encoding), DefaultLifetime: c.DefaultLifetime,
+		GrantType: c.GrantType, Header: c.Header,
 	}
 }
 
@@ -227,6 +266,7 @@ func (c Credentials) clone() Credentials {
 		params[name] = slices.Clone(values)
 	}
 	c.Params = params
+	c.Header = c.Header.Clone()
 	return c
 }
 

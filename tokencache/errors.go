@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,6 +114,9 @@ func (e *RequestError) Error() string {
 	}
 	if advice := e.Class.Advice(); advice != "" {
 		fmt.Fprintf(&b, "; %s", advice)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e.err); ok {
+		b.WriteString("; if the token endpoint has a certificate authority of its own, give it in Options.RootCAs (FLEETTOKEN_CA_FILE)")
 	}
 	if !e.RetryAt.IsZero() {
 		fmt.Fprintf(&b, "; next attempt at %s", clock(e.RetryAt))

@@ -15,20 +15,20 @@ import (
 
 // Every Go block of the README stands in an example, which compiles, or is a program.
 func TestReadme(t *testing.T) {
-	code := ""
+	var code strings.Builder
 	for _, file := range []string{"example_test.go", "example_synctest_test.go"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		code += unindent(string(text))
+		code.WriteString(unindent(string(text)))
 	}
 	blocks := readmeBlocks(t)
 	if len(blocks) < 5 {
 		t.Fatalf("found %d Go blocks in the README, want five or more", len(blocks))
 	}
 	for _, block := range blocks {
-		if !strings.HasPrefix(block, "package main") && !strings.Contains(code, unindent(block)) {
+		if !strings.HasPrefix(block, "package main") && !strings.Contains(code.String(), unindent(block)) {
 			t.Errorf("this block of the README is in no example:\n%s", block)
 		}
 	}

@@ -52,7 +52,7 @@ func Parse(environ map[string]string) (*Config, error) {
 	c.Credentials = tokencache.Credentials{
 		TokenURL: s.TokenURL, ClientID: s.ClientID,
 		Audience: s.Audience, Organization: s.Organization, Scopes: strings.Fields(s.Scopes),
-		Encoding: tokencache.Encoding(s.Encoding), DefaultLifetime: s.DefaultLifetime,
+		GrantType: s.GrantType, Encoding: tokencache.Encoding(s.Encoding), DefaultLifetime: s.DefaultLifetime,
 	}
 	c.Credentials.ClientSecret, c.secretSetting = clientSecret(s, &found)
 	var err error

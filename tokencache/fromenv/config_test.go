@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 		"FLEETTOKEN_PARAMS": "resource=x%2Fy&resource=z", "FLEETTOKEN_ENCODING": "basic",
 		"FLEETTOKEN_PREFIX": "mine", "FLEETTOKEN_REPLICA": "me", "FLEETTOKEN_ENCRYPTION_KEYS_FILE": keys,
 		"FLEETTOKEN_RENEW_BEFORE": "2h", "FLEETTOKEN_REQUEST_TIMEOUT": "5s", "FLEETTOKEN_REDIS_TIMEOUT": "250ms",
-		"FLEETTOKEN_ENFORCED_QUOTA": "true", "FLEETTOKEN_DEFAULT_LIFETIME": "9h", "UNRELATED": "x", "TOKEN_URL": "of another program",
+		"FLEETTOKEN_ENFORCED_QUOTA": "true", "FLEETTOKEN_DEFAULT_LIFETIME": "9h", "FLEETTOKEN_GRANT_TYPE": "account_credentials", "UNRELATED": "x", "TOKEN_URL": "of another program",
 	})
 	c, err := Parse(environ)
 	if err != nil || len(c.Warnings) > 0 {
@@ -54,7 +54,7 @@ func TestParse(t *testing.T) {
 	cred, o := c.Credentials, c.Options
 	if cred.TokenURL != "https://tenant.example/oauth/token" || cred.ClientID != "client-0001" || cred.ClientSecret != "hunter2" ||
 		cred.Audience != "https://api.example" || cred.Organization != "org" || strings.Join(cred.Scopes, ",") != "a,b" ||
-		cred.Params.Encode() != "resource=x%2Fy&resource=z" || cred.Encoding != tokencache.FormBasic || cred.DefaultLifetime != 9*time.Hour {
+		cred.Params.Encode() != "resource=x%2Fy&resource=z" || cred.Encoding != tokencache.FormBasic || cred.DefaultLifetime != 9*time.Hour || cred.GrantType != "account_credentials" {
 		t.Errorf("got %v, scopes %q, params %q, encoding %d", cred, cred.Scopes, cred.Params, cred.Encoding)
 	}
 	if o.Prefix != "mine" || o.Replica != "me" || len(o.EncryptionKeys) != 2 || len(o.EncryptionKeys[1]) != 32 || o.RenewBefore != 2*time.Hour ||
@@ -90,7 +90,7 @@ func TestMistakes(t *testing.T) {
 		{"CLIENT_SECRET", "hunter2\n", "has a blank or a newline at one end"},
 		{"PARAMS", "%zzhunter2", "cannot be read: write it like a=1&b=2"},
 		{"PARAMS", "client_secret=hunter2", `has "client_secret" in it`},
-		{"ENCODING", "hunter2", "is not an encoding: use json, form or basic"},
+		{"ENCODING", "hunter2", "is not an encoding: use json, form, basic or basic-plain"},
 		{"PREFIX", "a b", "is \"a b\""},
 		{"REQUEST_TIMEOUT", "hunter2", "is not a duration"},
 		{"REQUEST_TIMEOUT", "499ms", "is 499ms: give it 500ms or more"},

@@ -25,7 +25,8 @@
 //	FLEETTOKEN_ORGANIZATION          Credentials.Organization
 //	FLEETTOKEN_SCOPES                Credentials.Scopes, separated by spaces
 //	FLEETTOKEN_PARAMS                Credentials.Params, like a=1&b=2
-//	FLEETTOKEN_ENCODING              Credentials.Encoding: json, form or basic
+//	FLEETTOKEN_GRANT_TYPE            Credentials.GrantType
+//	FLEETTOKEN_ENCODING              Credentials.Encoding: json, form, basic or basic-plain
 //	FLEETTOKEN_DEFAULT_LIFETIME      Credentials.DefaultLifetime, like 10h
 //	FLEETTOKEN_CA_FILE               a PEM file of certificate authorities for token requests, beside the system's
 //	FLEETTOKEN_REDIS_URL             where Redis is, as package redisurl reads it; required

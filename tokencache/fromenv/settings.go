@@ -19,6 +19,7 @@ type settings struct {
 	ClientSecretFile string        `env:"CLIENT_SECRET_FILE"`
 	Audience         string        `env:"AUDIENCE" sets:"Credentials.Audience"`
 	Organization     string        `env:"ORGANIZATION" sets:"Credentials.Organization"`
+	GrantType        string        `env:"GRANT_TYPE" sets:"Credentials.GrantType"`
 	Scopes           string        `env:"SCOPES" sets:"Credentials.Scopes"`
 	Params           string        `env:"PARAMS" sets:"Credentials.Params"`
 	Encoding         encoding      `env:"ENCODING" sets:"Credentials.Encoding"`
@@ -61,7 +62,7 @@ type encoding tokencache.Encoding
 
 // UnmarshalText reads a name.
 func (e *encoding) UnmarshalText(text []byte) error {
-	known := map[string]tokencache.Encoding{"json": tokencache.JSON, "form": tokencache.Form, "basic": tokencache.FormBasic}
+	known := map[string]tokencache.Encoding{"json": tokencache.JSON, "form": tokencache.Form, "basic": tokencache.FormBasic, "basic-plain": tokencache.FormBasicPlain}
 	value, ok := known[string(text)]
 	if !ok {
 		return errors.New("unknown")
@@ -99,7 +100,7 @@ func describe(err error) (setting, problem, advice string) {
 	case reflect.TypeFor[bool]():
 		return setting, "is neither true nor false", "write one of the two"
 	case reflect.TypeFor[encoding]():
-		return setting, "is not an encoding", "use json, form or basic"
+		return setting, "is not an encoding", "use json, form, basic or basic-plain"
 	}
 	return setting, "cannot be read", "check how it is written"
 }

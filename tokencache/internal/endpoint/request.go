@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -20,6 +21,9 @@ type Request struct {
 	Params       url.Values
 	Encoding     Encoding
 
+	GrantType string      // empty: client_credentials
+	Header    http.Header // further fields
+
 	// DefaultLifetime is how long a token lives if the response does not say it. Zero
 	// means that such a response is an error.
 	DefaultLifetime time.Duration
@@ -29,17 +33,18 @@ type Request struct {
 type Encoding int
 
 const (
-	JSON  Encoding = iota // an object with the credentials in it, as Auth0 documents it
-	Form                  // a form with the credentials in it (client_secret_post)
-	Basic                 // a form, the credentials in the Authorization header (client_secret_basic)
+	JSON       Encoding = iota // an object with the credentials in it, as Auth0 documents it
+	Form                       // a form with the credentials in it (client_secret_post)
+	Basic                      // a form, the credentials in the Authorization header (client_secret_basic)
+	BasicPlain                 // the same, without the encoding of RFC 6749 section 2.3.1
 )
 
 // String returns the name of the encoding.
 func (e Encoding) String() string {
-	if e < JSON || e > Basic {
+	if e < JSON || e > BasicPlain {
 		return "unknown"
 	}
-	return [...]string{"json", "form", "basic"}[e]
+	return [...]string{"json", "form", "basic", "basic-plain"}[e]
 }
 
 // String returns where the request goes.

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -128,8 +129,9 @@ func quotesNothing(err error) bool {
 // it was sent.
 func (r Request) Echoed(text string) bool {
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(r.ClientID) + ":" + url.QueryEscape(r.ClientSecret)))
+	plain := base64.StdEncoding.EncodeToString([]byte(r.ClientID + ":" + r.ClientSecret))
 	quoted, _ := json.Marshal(r.ClientSecret)
-	for _, form := range []string{r.ClientSecret, url.QueryEscape(r.ClientSecret), basic, string(quoted[1 : len(quoted)-1])} {
+	for _, form := range []string{r.ClientSecret, url.QueryEscape(r.ClientSecret), basic, plain, string(quoted[1 : len(quoted)-1])} {
 		if strings.Contains(text, form) {
 			return true
 		}
@@ -138,9 +140,9 @@ func (r Request) Echoed(text string) bool {
 }
 
 func (r Request) newRequest(ctx context.Context) (*http.Request, error) {
-	fields := url.Values{"grant_type": {"client_credentials"}}
+	fields := url.Values{"grant_type": {cmp.Or(r.GrantType, "client_credentials")}}
 	maps.Copy(fields, r.Params)
-	if r.Encoding != Basic {
+	if r.Encoding == JSON || r.Encoding == Form {
 		fields.Set("client_id", r.ClientID)
 		fields.Set("client_secret", r.ClientSecret)
 	}
@@ -175,9 +177,14 @@ func (r Request) newRequest(ctx context.Context) (*http.Request, error) {
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "fleettoken")
-	if r.Encoding == Basic {
-		// RFC 6749 section 2.3.1: both are encoded as in a form first.
+	for name, values := range r.Header {
+		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	}
+	switch r.Encoding {
+	case Basic: // RFC 6749 section 2.3.1: both are encoded as in a form first
 		req.SetBasicAuth(url.QueryEscape(r.ClientID), url.QueryEscape(r.ClientSecret))
+	case BasicPlain:
+		req.SetBasicAuth(r.ClientID, r.ClientSecret)
 	}
 	return req, nil
 }
