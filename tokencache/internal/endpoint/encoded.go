@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// maxResponse is how much of a token response is read.
+const maxResponse = 64 << 10
+
 // decoded returns a body without its Content-Encoding, and at most a byte more than
 // maxResponse of it. A request asks for none, and some proxies and delivery networks
 // compress all the same. A body that cannot be decoded is returned as it is.

@@ -23,9 +23,6 @@ import (
 	"time"
 )
 
-// maxResponse is how much of a token response is read.
-const maxResponse = 64 << 10
-
 // NewTransport returns a transport for token requests, which trusts the given
 // certificate authorities; nil means those of the host. It is used once in hours, so
 // a kept connection would always be a dead one. And on a new connection over
