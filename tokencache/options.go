@@ -75,6 +75,13 @@ type Options struct {
 	// must not repeat a request, as each may cost a token.
 	Transport http.RoundTripper
 
+	// TokenRefused reports whether an answer of an API means that it refused the token: a
+	// Transport then invalidates the token, and sends the request once more with another
+	// one. It must not read the body. Nil means status 401, unless the challenge says that
+	// it is about something else. It is for APIs that answer a stale token with 403, 400 or
+	// 419.
+	TokenRefused func(resp *http.Response) bool
+
 	// InsecureLoopback lets token URLs and APIs be plain http, if their host is
 	// a loopback address. It is for tests.
 	InsecureLoopback bool
@@ -198,6 +205,9 @@ func (o *Options) complete() (Options, store.KeyRing, error) {
 	out.EncryptionKeys = nil // not needed any more, so not kept
 	if out.Transport == nil {
 		out.Transport = endpoint.NewTransport(out.RootCAs)
+	}
+	if out.TokenRefused == nil {
+		out.TokenRefused = tokenRefused
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)

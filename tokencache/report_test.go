@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 )
 
@@ -132,3 +134,91 @@ func TestReport(t *testing.T) {
 		}
 	})
 }
+
+// TestReportAPI has what APIs answer.
+func TestReportAPI(t *testing.T) {
+	answer := func(status int, challenge string, body io.ReadCloser) *http.Response {
+		h := http.Header{}
+		if challenge != "" {
+			h.Set("WWW-Authenticate", challenge)
+		}
+		return &http.Response{StatusCode: status, Header: h, Body: body, ContentLength: -1}
+	}
+	empty := func() io.ReadCloser { return http.NoBody }
+	for _, row := range []struct {
+		name      string
+		options   Options
+		status    int
+		challenge string
+		requests  int // of tokens, in all
+	}{
+		{"C1 insufficient_scope", Options{}, 401, `Bearer realm="x", error="insufficient_scope", scope="y"`, 1},
+		{"C1 without quotes, in capitals", Options{}, 401, `bearer ERROR=Insufficient_Scope`, 1},
+		{"C1 after the description", Options{}, 401, `Bearer error_description="an error", error="insufficient_scope"`, 1},
+		{"C1 invalid_request", Options{}, 401, `Bearer error="invalid_request"`, 1},
+		{"C1 more authentication", Options{}, 401, `Bearer error="insufficient_user_authentication", acr_values="x"`, 1},
+		{"C1 invalid_token", Options{}, 401, `Bearer error="invalid_token"`, 2},
+		{"C1 an error that is unknown", Options{}, 401, `Bearer error="insufficient_scopes"`, 2},
+		{"C1 another scheme", Options{}, 401, `Basic realm="x"`, 2},
+		{"C1 no challenge", Options{}, 401, ``, 2},
+		{"C4 403, as it is", Options{}, 403, ``, 1},
+		{"C4 403, as an option", Options{TokenRefused: func(resp *http.Response) bool { return resp.StatusCode == 403 }}, 403, ``, 2},
+		{"C4 419, as an option", Options{TokenRefused: func(resp *http.Response) bool { return resp.StatusCode == 419 }}, 419, ``, 2},
+		{"C4 401, with an option", Options{TokenRefused: func(*http.Response) bool { return false }}, 401, ``, 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			story(t, &auth0test.Config{PerHour: 42}, row.options, func(f *fleet) {
+				r := f.start(1)[0]
+				calls := 0
+				client := &http.Client{Transport: r.source.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+					if calls++; calls == 1 {
+						return answer(row.status, row.challenge, empty()), nil
+					}
+					return answer(200, "", empty()), nil
+				}))}
+				resp, err := client.Get("https://api.test/")
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				want := 200
+				if row.requests == 1 {
+					want = row.status
+				}
+				if resp.StatusCode != want {
+					f.t.Errorf("got status %d, want %d", resp.StatusCode, want)
+				}
+				f.want(row.requests)
+			})
+		})
+	}
+	t.Run("C2 a body that never ends", func(t *testing.T) {
+		t.Parallel()
+		story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
+			r := f.start(1)[0]
+			stalled, closed := io.Pipe()
+			defer closed.Close()
+			calls := 0
+			client := &http.Client{Transport: r.source.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+				if calls++; calls == 1 {
+					return answer(401, "", stalled), nil
+				}
+				return answer(200, "", empty()), nil
+			}))}
+			ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+			defer cancel()
+			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.test/", nil)
+			start := time.Now()
+			if resp, err := client.Do(req); err != nil || resp.StatusCode != 200 || time.Since(start) > time.Second {
+				f.t.Errorf("got %v after %v, want the replay at once", err, time.Since(start))
+			}
+			if _, err := closed.Write([]byte("x")); err == nil {
+				f.t.Error("the first body was not closed")
+			}
+		})
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -19,9 +20,11 @@ import (
 // scheme, host or port is sent on without the token, and so are those that
 // follow it.
 //
-// An answer with status 401 is taken for a word about the token; see
-// [Source.Invalidate]. If the fleet gets another token, the request is sent once
-// more, provided that its body can be (there is none, or GetBody is set).
+// An answer with status 401 means that the API refused the token; see
+// [Source.Invalidate]. One whose WWW-Authenticate field has the error of something else,
+// such as insufficient_scope (RFC 6750 section 3.1), does not, and goes to the caller.
+// [Options].TokenRefused decides otherwise. If the fleet gets another token, the request is
+// sent once more, provided that its body can be (there is none, or GetBody is set).
 // Otherwise the caller gets the answer as it came.
 func (s *Source) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
@@ -53,7 +56,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := t.base.RoundTrip(authorized(req, h))
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || !t.source.client.cache.opts.TokenRefused(resp) {
 		return resp, err
 	}
 	return t.unauthorized(req, resp, h)
@@ -83,11 +86,52 @@ func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held
 	if err != nil {
 		return resp, nil
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 4<<10)) // so that the connection can be used again
-	_ = resp.Body.Close()
+	_ = resp.Body.Close() // unread: an API may never send the end of it
 	second := authorized(req, other)
 	second.Body = body
 	return t.base.RoundTrip(second)
+}
+
+// tokenRefused reports whether an answer of an API means that it refused the token.
+func tokenRefused(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
+		if slices.Contains(notAboutTheToken, challengeError(challenge)) {
+			return false
+		}
+	}
+	return true
+}
+
+// notAboutTheToken are the errors of a challenge that another token would not end: of RFC
+// 6750, RFC 9449 and RFC 9470.
+var notAboutTheToken = []string{"insufficient_scope", "invalid_request", "insufficient_user_authentication", "use_dpop_nonce", "invalid_dpop_proof"}
+
+// challengeError returns the error parameter of a challenge, in lower case, or "".
+func challengeError(challenge string) string {
+	for rest := strings.ToLower(challenge); ; {
+		_, after, found := strings.Cut(rest, "error")
+		if !found {
+			return ""
+		}
+		rest = after
+		value, isParameter := strings.CutPrefix(strings.TrimLeft(after, " \t"), "=")
+		if !isParameter { // error_description, or a word in it
+			continue
+		}
+		value = strings.TrimLeft(value, " \t")
+		if quoted, ok := strings.CutPrefix(value, "\""); ok {
+			value, _, _ = strings.Cut(quoted, "\"")
+			return value
+		}
+		end := strings.IndexAny(value, ", \t")
+		if end < 0 {
+			end = len(value)
+		}
+		return value[:end]
+	}
 }
 
 // authorized returns a copy of req with the token in its header. Nothing of the

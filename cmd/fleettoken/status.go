@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache"
 )
 
 const statusHelp = `status shows what the fleet has: its token, which replica requested it and when it
@@ -35,11 +37,17 @@ in RFC 3339. The fields:
   journal    the last token requests, newest first: id, at, by, why, for,
              priority, outcome, status, header, took
 
-Fields may be added. Those that exist keep their names.`
+Fields may be added. Those that exist keep their names.
+
+With --check it prints the status as well, and the exit code says whether the fleet is
+healthy: 0 if it has a token that can be read and lives for --min-remaining at least,
+and no block that only a person can end, such as one for a wrong secret; 1 if not, with
+the reason on the standard error; 2 if the configuration is wrong.`
 
 type statusFlags struct {
-	json, watch bool
-	interval    time.Duration
+	json, watch, check bool
+	interval           time.Duration
+	minRemaining       time.Duration
 }
 
 func newStatusCommand(a *app) *cobra.Command {
@@ -53,6 +61,16 @@ func newStatusCommand(a *app) *cobra.Command {
 			if flags.interval <= 0 {
 				return misused("--interval is %v: it must be more than nothing", flags.interval)
 			}
+			switch {
+			case flags.check && flags.watch:
+				return misused("--check and --watch are both given: --check looks once")
+			case flags.minRemaining < 0:
+				return misused("--min-remaining is %v: it cannot be negative", flags.minRemaining)
+			case flags.minRemaining > 0 && !flags.check:
+				return misused("--min-remaining needs --check")
+			case !flags.watch && cmd.Flags().Changed("interval"):
+				return misused("--interval needs --watch")
+			}
 			c, err := a.config()
 			if err != nil {
 				return err
@@ -65,27 +83,56 @@ func newStatusCommand(a *app) *cobra.Command {
 			if flags.watch {
 				return a.watch(cmd.Context(), c, fleet, flags)
 			}
-			text, err := a.look(cmd.Context(), c, fleet, flags)
+			text, status, err := a.look(cmd.Context(), c, fleet, flags)
 			if err != nil {
 				return err
 			}
-			_, err = a.stdout.Write(text)
-			return err
+			if _, err = a.stdout.Write(text); err != nil || !flags.check {
+				return err
+			}
+			return unhealthy(status, flags.minRemaining)
 		},
 	}
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print it as JSON")
 	cmd.Flags().BoolVar(&flags.watch, "watch", false, "print it again and again, until interrupted")
+	cmd.Flags().BoolVar(&flags.check, "check", false, "exit with 1 if the fleet is not healthy")
+	cmd.Flags().DurationVar(&flags.minRemaining, "min-remaining", 0, "with --check: how long the token must still live")
 	cmd.Flags().DurationVar(&flags.interval, "interval", 2*time.Second, "how often, with --watch")
 	return cmd
 }
 
-// look asks for the status once, and returns it as it is printed.
-func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFlags) ([]byte, error) {
+// unhealthy returns why a fleet is not healthy, and nil if it is.
+func unhealthy(status tokencache.Status, minRemaining time.Duration) error {
+	f := &failure{code: exitFailed}
+	add := func(hint, format string, args ...any) {
+		f.problems = append(f.problems, problem{fmt.Sprintf(format, args...), []string{hint}})
+	}
+	switch t := status.Fleet; {
+	case status.Problem != "":
+		add("'fleettoken rotate' replaces it, if the keys are right", "the fleet's token cannot be read: %s", status.Problem)
+	case t == nil:
+		add("'fleettoken token' requests one", "the fleet has no token")
+	case t.Remaining < minRemaining:
+		add("it should have been renewed by now: see the last token requests", "the fleet's token lives for %s, less than --min-remaining", span(t.Remaining))
+	}
+	for _, b := range status.Quota.Blocks {
+		if class := tokencache.Class(b.Reason); class.Permanent() {
+			add(class.Advice(), "token requests are blocked for %s: %s", span(b.Remaining), b.Reason)
+		}
+	}
+	if len(f.problems) == 0 {
+		return nil
+	}
+	return f
+}
+
+// look asks for the status once, and returns it also as it is printed.
+func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFlags) ([]byte, tokencache.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
 	defer cancel()
 	status, err := fleet.source.Status(ctx)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, status, c.explain(err)
 	}
 	// Programs want to go through lists that are empty, too, and null is none.
 	status.Quota.Windows = append([]quota.Window{}, status.Quota.Windows...)
@@ -97,5 +144,5 @@ func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFla
 	} else {
 		err = writeStatus(&b, status)
 	}
-	return b.Bytes(), err
+	return b.Bytes(), status, err
 }

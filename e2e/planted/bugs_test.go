@@ -110,6 +110,12 @@ var bugs = []bug{
 
 	// The token request.
 	{"an error shows what the server echoes", "tokencache/internal/endpoint/send.go", "if a.Err != nil && (written.Load() && !quotesNothing(a.Err) || r.Echoed(a.Err.Error())) {", "if false {", "TestThreat/S03"},
+	{"a challenge about something else refuses the token", "tokencache/transport.go", "if slices.Contains(notAboutTheToken, challengeError(challenge)) {", "if false && slices.Contains(notAboutTheToken, challengeError(challenge)) {", "TestReportAPI"},
+	{"what refuses a token is not an option", "tokencache/transport.go", "!t.source.client.cache.opts.TokenRefused(resp)", "!tokenRefused(resp)", "TestReportAPI"},
+	{"a replay waits for the body of the answer", "tokencache/transport.go", "	_ = resp.Body.Close() // unread", "	_, _ = io.Copy(io.Discard, resp.Body)\n	_ = resp.Body.Close() // unread", "TestReportAPI"},
+	{"another grant type is not sent", "tokencache/internal/endpoint/send.go", "cmp.Or(r.GrantType, ", "cmp.Or(\"\", ", "TestReport"},
+	{"further fields of the header are not sent", "tokencache/internal/endpoint/send.go", "req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)", "_, _ = name, values", "TestReport"},
+	{"a secret that JSON changes is sent", "tokencache/credentials.go", "c.Encoding == JSON && !utf8.ValidString(text)", "c.Encoding == JSON && !utf8.ValidString(text[:0])", "TestReport"},
 	{"a token must be a b64token", "tokencache/internal/bearer/bearer.go", "c <= ' ' || c > '~'", "c <= ' ' || c > '~' || c == '!'", "TestReport"},
 	{"a type of token that is not Bearer is refused", "tokencache/internal/endpoint/token.go", "slices.Contains(otherSchemes, strings.ToLower(strings.TrimSpace(kind)))", "len(otherSchemes) > 0 && kind != \"\" && !strings.EqualFold(kind, bearer.Type) && !slices.Contains(otherSchemes, kind)", "TestReport"},
 	{"the default lifetime is forgotten", "tokencache/internal/endpoint/token.go", "		said = unsaid\n", "		said = 0\n", "TestReport"},
