@@ -112,7 +112,7 @@ func parseBlock(scope Scope, value string, now int64) (Blocked, bool) {
 	}
 	n, err := integers(fields[:3]...)
 	// Compared as numbers of milliseconds: a hostile end may be any number.
-	if err != nil || n[0] <= now || n[0]-now > (MaxWait+maxJitter).Milliseconds() || n[2] > 1e6 {
+	if err != nil || n[0] <= now || n[0]-now > (MaxWait+maxJitter).Milliseconds() || n[2] > 1e6 || n[1] > now+guard {
 		return Blocked{}, false
 	}
 	return Blocked{scope, Reason(fields[3]), time.Duration(n[0]-now) * time.Millisecond, int(n[2])}, true

@@ -183,12 +183,13 @@ end
 local function denied_field(priority, enforced) return 'd:' .. priority .. (enforced and ':enforced' or '') end
 
 -- load_block returns the last block of a scope, whether it is on or over. One that
--- would last longer than any block may is not one.
+-- would last longer than any block may is not one, and nor is one that begins in the
+-- future: the clock of Redis went back, and the server asked for less than is left.
 local function load_block(scope)
   local ends, since, count, reason = string.match(state['b:' .. scope] or '', '^(%d+) (%d+) (%d+) (%S+)$')
   local b = { ends = natural(ends), since = natural(since), count = natural(count), reason = reason }
   if not b.ends or not b.since or not b.count then return nil end
-  if b.ends > now + MAX_BLOCK + SLACK + MAX_JITTER or b.count > 1e6 then return nil end
+  if b.ends > now + MAX_BLOCK + SLACK + MAX_JITTER or b.count > 1e6 or b.since > now + GUARD then return nil end
   return b
 end
 

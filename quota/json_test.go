@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"net"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/redis/go-redis/v9"
 )
@@ -106,4 +108,43 @@ func TestOutOfRange(t *testing.T) {
 	for _, n := range []int{math.MinInt, -1, 0, 1, math.MaxInt} {
 		_, _ = quota.NewLedger(rdb, "", &quota.Options{Journal: "j"}).Journal(t.Context(), n)
 	}
+}
+
+// The clock of Redis goes back after a block was set, as by a failover to a host that is
+// behind: the block does not last longer than the server asked for.
+func TestReport(t *testing.T) {
+	t.Run("D13 a block from the future", func(t *testing.T) {
+		m := miniredis.RunT(t)
+		now := time.Now()
+		m.SetTime(now)
+		rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
+		defer rdb.Close()
+		l := quota.NewLedger(rdb, "{k}", nil)
+		attempt := func(id string) *quota.Attempt { return &quota.Attempt{ID: id} }
+		if _, err := l.Admit(t.Context(), attempt("1")); err != nil {
+			t.Fatal(err)
+		}
+		block := quota.Block{Scope: quota.Client, Reason: "limit", Wait: 20 * time.Second}
+		if _, err := l.Observe(t.Context(), attempt("1"), &quota.Answer{Outcome: quota.Refused, Blocks: []quota.Block{block}}); err != nil {
+			t.Fatal(err)
+		}
+		blocked := func() bool {
+			values, err := rdb.HMGet(t.Context(), "{k}", l.SnapshotFields(quota.Client)[0]).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(quota.ParseSnapshot([]quota.Scope{quota.Client}, []string{values[0].(string)}, now.UnixMilli(), now).Blocked) > 0
+		}
+		if _, err := l.Admit(t.Context(), attempt("2")); !errors.Is(err, quota.ErrDenied) || !blocked() {
+			t.Fatalf("got %v, want that the client is blocked", err)
+		}
+		for _, back := range []time.Duration{time.Second, time.Hour} {
+			now = now.Add(-back)
+			m.SetTime(now)
+			_, err := l.Admit(t.Context(), attempt("after"+back.String()))
+			if want := back == time.Second; errors.Is(err, quota.ErrDenied) != want || blocked() != want {
+				t.Errorf("%v back: got %v, blocked %v, want it to be blocked: %v", back, err, blocked(), want)
+			}
+		}
+	})
 }

@@ -116,6 +116,7 @@ var bugs = []bug{
 	{"another grant type is not sent", "tokencache/internal/endpoint/send.go", "cmp.Or(r.GrantType, ", "cmp.Or(\"\", ", "TestReport"},
 	{"further fields of the header are not sent", "tokencache/internal/endpoint/send.go", "req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)", "_, _ = name, values", "TestReport"},
 	{"a secret that JSON changes is sent", "tokencache/credentials.go", "c.Encoding == JSON && !utf8.ValidString(text)", "c.Encoding == JSON && !utf8.ValidString(text[:0])", "TestReport"},
+	{"a block that begins in the future is one", "quota/common.lua", "b.count > 1e6 or b.since > now + GUARD then", "b.count > 1e6 then", "TestReport"},
 	{"a token must be a b64token", "tokencache/internal/bearer/bearer.go", "c <= ' ' || c > '~'", "c <= ' ' || c > '~' || c == '!'", "TestReport"},
 	{"a type of token that is not Bearer is refused", "tokencache/internal/endpoint/token.go", "slices.Contains(otherSchemes, strings.ToLower(strings.TrimSpace(kind)))", "len(otherSchemes) > 0 && kind != \"\" && !strings.EqualFold(kind, bearer.Type) && !slices.Contains(otherSchemes, kind)", "TestReport"},
 	{"the default lifetime is forgotten", "tokencache/internal/endpoint/token.go", "		said = unsaid\n", "		said = 0\n", "TestReport"},
