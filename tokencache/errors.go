@@ -116,7 +116,7 @@ func (e *RequestError) Error() string {
 		fmt.Fprintf(&b, "; %s", advice)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](e.err); ok {
-		b.WriteString("; if the token endpoint has a certificate authority of its own, give it in Options.RootCAs (FLEETTOKEN_CA_FILE)")
+		b.WriteString("; if the token endpoint has a certificate authority of its own, give it in the RootCAs of the options (FLEETTOKEN_CA_FILE)")
 	}
 	if !e.RetryAt.IsZero() {
 		fmt.Fprintf(&b, "; next attempt at %s", clock(e.RetryAt))

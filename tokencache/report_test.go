@@ -88,7 +88,7 @@ func TestReport(t *testing.T) {
 	})
 	t.Run("B3 a certificate authority of its own", func(t *testing.T) {
 		err := newRequestError(endpoint.Answer{Err: x509.UnknownAuthorityError{}}, endpoint.Verdict{Class: endpoint.ClassUnreachable}, time.Time{})
-		if !strings.Contains(err.Error(), "Options.RootCAs") {
+		if !strings.Contains(err.Error(), "RootCAs") {
 			t.Errorf("got %v, want it to name the option", err)
 		}
 	})

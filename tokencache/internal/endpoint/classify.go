@@ -122,7 +122,7 @@ func refusal(a Answer, reply errorReply, in Scopes) Verdict {
 		return wrongCredentials(a, reply, in)
 	case a.Status == http.StatusUnsupportedMediaType || (a.Status == http.StatusBadRequest || a.Status == http.StatusUnprocessableEntity) && reply.blamesForm():
 		return failed(ClassRequest, quota.Refused, "the server may expect another form of request: it was asked with the encoding "+a.Encoding.String()+
-			"; try Credentials.Encoding (FLEETTOKEN_ENCODING) json, form or basic", lasting(in.Credentials, ClassRequest))
+			"; try another Encoding of the credentials (FLEETTOKEN_ENCODING): json, form or basic", lasting(in.Credentials, ClassRequest))
 	case says("invalid_scope", "invalid_target", "invalid_audience", "unsupported_grant_type"):
 		return failed(ClassRequest, quota.Refused, "the server finds the request invalid, or forbids it", lasting(in.Audience, ClassRequest))
 	case a.Status == http.StatusBadRequest, a.Status == http.StatusForbidden, a.Status == http.StatusUnprocessableEntity:

@@ -75,7 +75,7 @@ func TestReport(t *testing.T) {
 			if row.lifetime == 0 && (v.Class != ClassMalformed || v.Outcome != quota.Unknown) {
 				t.Errorf("got %q, %v, want an answer that may have cost a token", v.Class, v.Outcome)
 			}
-			if row.lifetime == 0 && strings.HasPrefix(row.name, "A3 not said") && !strings.Contains(v.Detail, "Credentials.DefaultLifetime") {
+			if row.lifetime == 0 && strings.HasPrefix(row.name, "A3 not said") && !strings.Contains(v.Detail, "DefaultLifetime") {
 				t.Errorf("got %q, which does not name the field to set", v.Detail)
 			}
 		})

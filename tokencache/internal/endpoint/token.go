@@ -144,7 +144,7 @@ func lifetime(fields map[string]any, token string, date time.Time, unsaid time.D
 	case !any && unsaid > 0:
 		said = unsaid
 	case !any:
-		return 0, errors.New("it does not say how long the token lives: set Credentials.DefaultLifetime (FLEETTOKEN_DEFAULT_LIFETIME) to what the provider documents")
+		return 0, errors.New("it does not say how long the token lives: set the DefaultLifetime of the credentials (FLEETTOKEN_DEFAULT_LIFETIME) to what the provider documents")
 	}
 	if said < time.Second {
 		return 0, errors.New("the token has expired, or expires within a second")
