@@ -270,8 +270,8 @@ func (c Credentials) clone() Credentials {
 	return c
 }
 
-// clientLabel is how the client is called where people read: the end of its id
-// tells two clients apart without giving it away.
+// clientLabel is how the client is named for people: the end of its id distinguishes two
+// clients without showing the whole.
 func clientLabel(id string) string {
 	if len(id) <= 4 {
 		return "…"

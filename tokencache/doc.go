@@ -46,13 +46,13 @@
 // This package cannot revoke a token. One that was rotated stays valid at the API
 // until it expires, and a replica that is cut off from Redis goes on using it.
 //
-// Whoever takes the token from one replica has the token of all, and the API cannot
-// tell them apart: give applications that must not share that risk clients of their
+// An attacker who takes the token from one replica has the token of all, and the API
+// cannot distinguish them: give applications that must not share that risk clients of their
 // own. The token and the client secret are in the memory of each replica, and so in
 // its core dumps.
 //
-// Whoever has the client secret or an encryption key, and can read Redis, can read
-// the token. Whoever can write Redis can delete or hold back tokens, and put back an
+// An attacker who has the client secret or an encryption key, and can read Redis, can read
+// the token. One who can write Redis can delete or hold back tokens, and put back an
 // older one that is still valid, but can neither read nor forge one. The connection
 // between a replica and Redis carries the password of Redis: use TLS where others
 // may listen.
@@ -171,7 +171,7 @@
 // replica that held the token is not deceived, for the time that was left never
 // grows. A replica without one may take the fleet's for younger than it is, but
 // never for longer than its whole lifetime; then the API refuses it, and it is
-// replaced. Whoever may publish to the channel can deceive a new replica in the same
+// replaced. An account that may publish to the channel can deceive a new replica in the same
 // way, and within the same bounds.
 //
 // # Encryption

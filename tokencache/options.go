@@ -112,7 +112,7 @@ type Options struct {
 	Hooks *Hooks
 }
 
-// String returns what tells two caches apart, without the encryption keys.
+// String returns what distinguishes two caches, without the encryption keys.
 func (o Options) String() string {
 	return fmt.Sprintf("options of replica %q with prefix %q and %d encryption keys", o.Replica, cmp.Or(o.Prefix, DefaultPrefix), len(o.EncryptionKeys))
 }

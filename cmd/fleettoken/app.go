@@ -28,15 +28,15 @@ type app struct {
 	secrets []string   // what is never said
 }
 
-// say tells people something, in lines that begin with the command's name and
+// say writes a text for people, in lines that begin with the command's name and
 // end without a period, also if a server has written one.
 func (a *app) say(format string, args ...any) { a.speak("fleettoken: ", format, args) }
 
-// hint tells people what they can do about what was said last.
+// hint writes what to do about the text that was written last.
 func (a *app) hint(format string, args ...any) { a.speak("hint: ", format, args) }
 
-// hide keeps a secret from being said, in case that somebody who was told it,
-// such as a server, repeats it in an error.
+// hide keeps secrets out of all that the command writes, in case that a server repeats
+// one in an error.
 func (a *app) hide(secrets ...string) {
 	a.voice.Lock()
 	defer a.voice.Unlock()
@@ -50,7 +50,7 @@ func (a *app) hide(secrets ...string) {
 func (a *app) speak(prefix, format string, args []any) {
 	a.voice.Lock()
 	defer a.voice.Unlock()
-	_, _ = io.WriteString(a.stderr, a.lines(prefix, fmt.Sprintf(format, args...))) // there is nobody left to tell
+	_, _ = io.WriteString(a.stderr, a.lines(prefix, fmt.Sprintf(format, args...))) // an error of the standard error cannot be reported
 }
 
 // lines puts a text into lines that people may see. The caller holds voice.

@@ -144,7 +144,7 @@ func (a *app) emulate(ctx context.Context, flags emulateFlags) error {
 	return nil
 }
 
-// announce tells clients what they need: on the standard output in the form of
+// announce writes what clients need: on the standard output in the form of
 // an environment file.
 func (a *app) announce(server *auth0test.Server, flags emulateFlags) error {
 	lines := "FLEETTOKEN_TOKEN_URL=" + server.TokenURL() + "\nFLEETTOKEN_CLIENT_ID=" + flags.ClientID + "\n"

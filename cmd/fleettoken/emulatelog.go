@@ -9,17 +9,17 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
-// logInterval is how often the ledger is read for requests to tell of.
+// logInterval is how often the ledger is read for new requests.
 const logInterval = 100 * time.Millisecond
 
-// logRequests tells of each token request when it is over, until ctx ends.
+// logRequests writes a line for each token request when it has ended, until ctx ends.
 func (a *app) logRequests(ctx context.Context, server *auth0test.Server) {
 	ticker := time.NewTicker(logInterval)
 	defer ticker.Stop()
 	told := 0
 	tell := func() {
 		for _, r := range server.Requests()[told:] {
-			if r.Ended.IsZero() { // the others are told after it, in the order of their arrival
+			if r.Ended.IsZero() { // the others follow it, in the order of their arrival
 				return
 			}
 			a.say("%s", requestLine(r))

@@ -22,7 +22,7 @@ type problem struct {
 }
 
 // A failure is why a command ends with another exit code than exitOK. Several
-// problems are told at once, so that nobody has to find them one by one.
+// problems are reported at once, so that they need not be found one by one.
 type failure struct {
 	code     int
 	problems []problem
@@ -61,7 +61,7 @@ func (a *app) words(f *failure) []byte {
 	return []byte(out.String())
 }
 
-// report tells people how cmd failed, if it did, and returns the exit code.
+// report writes how cmd failed, if it did, and returns the exit code.
 func (a *app) report(cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
@@ -73,7 +73,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 			f = misused("%v", err)
 		}
 	}
-	_, _ = a.stderr.Write(a.words(f)) // there is nobody left to tell
+	_, _ = a.stderr.Write(a.words(f)) // an error of the standard error cannot be reported
 	if !a.started {
 		a.hint("run '%s --help'", cmd.CommandPath())
 	}

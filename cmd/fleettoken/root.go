@@ -79,7 +79,7 @@ func newRootCommand(a *app) *cobra.Command {
 		Args:             knownCommand,
 		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
-		SilenceErrors:    true, // they are told in one voice, by report
+		SilenceErrors:    true, // report writes them
 		SilenceUsage:     true,
 
 		SuggestionsMinimumDistance: 2,

@@ -134,7 +134,7 @@ func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFla
 	if err != nil {
 		return nil, status, c.explain(err)
 	}
-	// Programs want to go through lists that are empty, too, and null is none.
+	// In JSON an empty list is [], which programs can range over, and not null.
 	status.Quota.Windows = append([]quota.Window{}, status.Quota.Windows...)
 	status.Quota.Blocks = append([]quota.Blocked{}, status.Quota.Blocks...)
 	status.Journal = append([]quota.Entry{}, status.Journal...)

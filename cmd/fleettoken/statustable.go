@@ -19,7 +19,7 @@ func writeStatus(w io.Writer, s tokencache.Status) error {
 		for i, cell := range cells {
 			cells[i] = printable(cell)
 		}
-		_, _ = fmt.Fprintln(t, strings.Join(cells, "\t")) // Flush tells the error
+		_, _ = fmt.Fprintln(t, strings.Join(cells, "\t")) // Flush returns the error
 	}
 	section := func(title ...string) {
 		_ = t.Flush() // each has columns of its own
@@ -110,7 +110,7 @@ func span(d time.Duration) string {
 	return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
 }
 
-// replica shortens the name of one: eight digits of its id tell it from others.
+// replica shortens a replica's name: eight digits of its id distinguish it.
 func replica(name string) string {
 	host, id, _ := strings.Cut(name, "/")
 	return strings.TrimSuffix(host+"/"+short(id), "/")

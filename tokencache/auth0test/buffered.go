@@ -5,7 +5,7 @@ import "net"
 // Buffered returns a connection that takes what is written to it at once, as TCP does
 // with small messages, and passes it on to conn. A connection of [net.Pipe] has no
 // buffer, and nor has one that miniredis dials in memory: a client that writes several
-// commands before it reads the first reply waits there for ever. It works inside a bubble
+// commands before it reads the first reply blocks there. It works inside a bubble
 // of testing/synctest.
 func Buffered(conn net.Conn) net.Conn {
 	b := &bufferedConn{Conn: conn, out: newStream()}

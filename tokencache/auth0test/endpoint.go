@@ -10,7 +10,7 @@ import (
 )
 
 // serveToken is the life of one token request: it is written down, read,
-// judged, delayed, perhaps spoiled, and answered.
+// judged, delayed, spoiled by a fault if there is one, and answered.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	row, cfg, fault := s.arrive(r)
 	defer s.leave(row)

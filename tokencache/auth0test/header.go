@@ -32,7 +32,7 @@ const (
 	HeaderQuotedNames
 	// HeaderNameLast has the name at the end: q=42;r=41;t=3600;b=per_hour
 	HeaderNameLast
-	// HeaderExtra has a parameter that nobody knows and a trailing comma:
+	// HeaderExtra has an unknown parameter and a trailing comma:
 	// b=per_hour;q=42;r=41;t=3600;x=extra,
 	HeaderExtra
 	// HeaderNoReset lacks t.

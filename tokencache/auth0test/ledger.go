@@ -125,7 +125,7 @@ func (s *Server) WriteLedger(w io.Writer) error {
 
 func (l Ledger) write(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, strings.Join(columns(), "\t")) // Flush tells the error
+	_, _ = fmt.Fprintln(table, strings.Join(columns(), "\t")) // Flush returns the error
 	for _, r := range l {
 		_, _ = fmt.Fprintln(table, strings.Join(r.cells(), "\t"))
 	}

@@ -108,7 +108,7 @@ func (s *Server) spend(organization string, at time.Time) {
 	s.organizations[organization].add(at, 1)
 }
 
-// Consume spends n tokens of the client's quota now, as somebody else would
+// Consume spends n tokens of the client's quota now, as another user of the client would
 // who uses the same client id. They appear neither in the ledger nor in
 // [Server.Issued], only in what remains.
 func (s *Server) Consume(n int) {

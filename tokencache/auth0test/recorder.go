@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// A recorder tells the ledger what a fault's handler answers, before the client
+// A recorder records in the ledger what a fault's handler answers, before the client
 // can see it.
 type recorder struct {
 	http.ResponseWriter

@@ -143,7 +143,7 @@ func (s *Server) Update(change func(*Config)) {
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closing)
-		_ = s.http.Close() // the error of closing a listener helps nobody
+		_ = s.http.Close() // the error of closing a listener is of no use
 		s.running.Wait()
 	})
 }

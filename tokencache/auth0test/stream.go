@@ -67,7 +67,7 @@ func (s *stream) write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closeReader says that nobody will read any more: writes fail from now on.
+// closeReader ends the reading: writes fail from now on.
 func (s *stream) closeReader() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

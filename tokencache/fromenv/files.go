@@ -12,7 +12,7 @@ import (
 // This file reads the files that settings name.
 
 // maxSecretFile is more than any secret needs. It keeps a wrong path, such as that of a
-// device, from being read for ever.
+// device, from being read without end.
 const maxSecretFile = 64 << 10
 
 // readSecretFile returns what is in a file of secrets. It warns if everybody can read it.
