@@ -46,6 +46,8 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	case <-time.After(subscribeDelay):
 	case <-unwanted:
 		return
+	case <-c.cache.ctx.Done():
+		return
 	}
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
