@@ -240,8 +240,9 @@ var injections = []injection{
 		}
 		return nil
 	}},
-	// It is set twice, there and back, and each may end a lease. One of the two sets it back.
-	{"the clock of Redis is set", 1, 2, 1, func(tr *simulation, luck *rand.Rand, lasts time.Duration) func() {
+	// It is set twice, there and back: two faults, and each may end a lease. One of the two
+	// sets it back.
+	{"the clock of Redis is set", 2, 2, 1, func(tr *simulation, luck *rand.Rand, lasts time.Duration) func() {
 		by := time.Duration(luck.Int64N(int64(10*time.Minute))) - 5*time.Minute
 		tr.note("by %v", by)
 		back := time.Now()
