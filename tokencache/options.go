@@ -161,7 +161,7 @@ func (o *Options) complete() (Options, store.KeyRing, error) {
 		zero  time.Duration
 		most  time.Duration
 	}{
-		{"RenewBefore", &out.RenewBefore, 0, bearer.MaxLifetime},
+		{"RenewBefore", &out.RenewBefore, 0, 12 * bearer.MaxLifetime}, // more than any token lives is as good as half of it
 		{"RequestTimeout", &out.RequestTimeout, DefaultRequestTimeout, maxTimeout},
 		{"RedisTimeout", &out.RedisTimeout, DefaultRedisTimeout, maxTimeout},
 		{"MaxWait", &out.MaxWait, DefaultMaxWait, bearer.MaxLifetime},
