@@ -18,7 +18,6 @@ import (
 
 // tangled are the packages in which two files still need each other.
 var tangled = map[string]string{
-	"tokencache":                   "the state of a client and the flow that works on it hold each other",
 	"tokencache/auth0test":         "the server and its answers hold each other",
 	"cmd/fleettoken":               "each subcommand needs the program, which lists them",
 	"cmd/fleettoken/internal/demo": "the scenarios and the fleet that they are told with hold each other",

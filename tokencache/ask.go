@@ -24,13 +24,12 @@ func newAttemptID() string { return uuid.NewString() }
 
 // ask sends the request of an attempt. It goes on if ctx ends, since the token may be
 // issued already, and it has a deadline of its own.
-func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.Attempt, redisDown bool) request {
-	c := s.client
+func (c *client) ask(ctx context.Context, s *source, within time.Duration, attempt *quota.Attempt, redisDown bool) request {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	r := request{sent: c.cache.now()}
-	r.answer = s.request.Send(sending, c.cache.rt)
-	received := c.cache.now()
+	r := request{sent: c.host.now()}
+	r.answer = s.request.Send(sending, c.host.rt)
+	received := c.host.now()
 	r.verdict = s.judge(r.answer)
 	r.report = replica.Report{Attempt: attempt, Received: received, Unadmitted: redisDown, Answer: quota.Answer{
 		Outcome: r.verdict.Outcome, Header: r.answer.Header, Took: r.answer.Took, Status: r.status(), Blocks: r.verdict.Blocks,
@@ -42,18 +41,18 @@ func (s *Source) ask(ctx context.Context, within time.Duration, attempt *quota.A
 		Took: r.answer.Took, Status: r.answer.Status, Limits: limits, Lifetime: r.verdict.Token.Lifetime,
 	}
 	if r.verdict.Class == "" {
-		c.log(slog.LevelInfo, "got a token", slog.String("reason", attempt.Reason), slog.Duration("took", r.answer.Took),
+		c.reporter.log(slog.LevelInfo, "got a token", slog.String("reason", attempt.Reason), slog.Duration("took", r.answer.Took),
 			slog.Duration("lifetime", r.verdict.Token.Lifetime), slog.String("quota", limits.String()))
 	} else {
 		info.Err = newRequestError(r.answer, r.verdict, time.Time{})
 	}
-	callHook(c.cache, c.cache.opts.Hooks.Requested, info)
+	callHook(c.host.opts.Logger, c.host.opts.Hooks.Requested, info)
 	return r
 }
 
 // judge decides what an answer means. A secret may read like an error code: then it is
 // not shown as one.
-func (s *Source) judge(a endpoint.Answer) endpoint.Verdict {
+func (s *source) judge(a endpoint.Answer) endpoint.Verdict {
 	v := endpoint.Classify(a, s.scopes)
 	if s.request.Echoed(v.Code) {
 		v.Code = ""
@@ -77,25 +76,24 @@ func (r request) status() string {
 
 // issued makes the token of an answer this replica's, and returns the record that the
 // fleet is to have.
-func (s *Source) issued(done request, req replica.Request, issue replica.Issue) (r replica.Record) {
+func (c *client) issued(s *source, done request, req replica.Request, issue replica.Issue) (r replica.Record) {
 	t := done.verdict.Token
 	issue.Sent = done.sent
 	issue.Record = replica.Record{
 		Token: digest(t.AccessToken), Lifetime: t.Lifetime,
-		Payload: &payload{t.AccessToken, t.Type, s.client.cache.locker.ID(), t.Extra},
+		Payload: &payload{t.AccessToken, t.Type, c.host.locker.ID(), t.Extra},
 	}
-	s.client.apply(func(now replica.Instant, state *replica.State) { r, _ = state.Issued(now, req, issue, random()) })
-	s.client.traced([]*Source{s}, "Issued")
+	c.apply(func(now replica.Instant, state *replica.State) { r, _ = state.Issued(now, req, issue, random()) })
+	c.traced([]*source{s}, "Issued")
 	return r
 }
 
 // refused notes that a request brought no token.
-func (s *Source) refused(done request, req replica.Request) {
-	c := s.client
+func (c *client) refused(s *source, done request, req replica.Request) {
 	refused := replica.Refused{
 		Priority: req.Priority, Reason: req.Reason, Blocks: done.verdict.Blocks,
 		Err: func(retryAt time.Time) error { return newRequestError(done.answer, done.verdict, retryAt) },
 	}
 	c.apply(func(now replica.Instant, state *replica.State) { state.RequestFailed(now, s.id, refused, random()) })
-	c.traced([]*Source{s}, "RequestFailed")
+	c.traced([]*source{s}, "RequestFailed")
 }

@@ -117,7 +117,7 @@ func BenchmarkSourceAtRest(b *testing.B) {
 	var bytes, goroutines float64
 	for b.Loop() {
 		before, running := heap(), runtime.NumGoroutine()
-		cache, err := New(first.client.cache.rdb, nil)
+		cache, err := New(first.client.host.rdb, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

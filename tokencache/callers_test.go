@@ -141,7 +141,7 @@ func TestCallAtItsTimeout(t *testing.T) {
 	cache.redisTimeout = 20 * time.Microsecond
 	for range 3000 {
 		late := &closer{}
-		got, err := call(t.Context(), cache, func(ctx context.Context) (*closer, error) {
+		got, err := call(t.Context(), &cache.host, func(ctx context.Context) (*closer, error) {
 			<-ctx.Done()
 			return late, nil
 		})

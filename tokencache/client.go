@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
@@ -15,16 +17,20 @@ import (
 // ledger and the blocks, so they share a state, and at most one refresh is in
 // progress. When none is due there is no goroutine, only a timer.
 type client struct {
-	cache  *Cache
-	label  string
-	names  store.Names
-	store  *store.Store
-	ledger *quota.Ledger
+	host     *host
+	reporter reporter
+	label    string
+	names    store.Names
+	store    *store.Store
+	ledger   *quota.Ledger
+
+	refreshDue func()                         // refreshes what is due
+	subscribe  func(unwanted <-chan struct{}) // receives notifications until unwanted is closed
 
 	// mu guards the rest. Only apply locks it.
 	mu         sync.Mutex
 	state      replica.State
-	sources    []*Source // by the id that state has for them
+	sources    []*source // by the id that state has for them
 	timer      *time.Timer
 	refreshing bool
 	refreshed  bool          // a refresh was started at some time
@@ -35,12 +41,48 @@ type client struct {
 	probedBy sync.Once
 }
 
-func newClient(c *Cache, names store.Names, label string) *client {
-	ledger := quota.NewLedger(c.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: c.opts.EnforcedQuota})
+// A source is one token of a client: how it is requested, and what callers are served
+// from. It is the part of a [Source] that the client works on.
+type source struct {
+	id      int // in the state of the client
+	cred    Credentials
+	request endpoint.Request
+	token   *store.Token
+
+	scopes    endpoint.Scopes
+	scopeList []quota.Scope // all that may hold back its requests
+
+	held   atomic.Pointer[held]
+	change chan struct{} // closed when a wait may be over; guarded by client.mu
+}
+
+// newClient returns a client that does nothing yet. refreshDue and subscribe are to be
+// set.
+func newClient(h *host, names store.Names, label string) *client {
+	ledger := quota.NewLedger(h.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: h.opts.EnforcedQuota})
 	return &client{
-		cache: c, label: label, names: names, ledger: ledger, store: store.New(c.rdb, names, ledger), probed: make(chan struct{}),
-		state: replica.State{Terms: c.terms, Origin: c.origin.Round(0)},
+		host: h, reporter: reporter{h, label}, label: label, names: names, ledger: ledger, store: store.New(h.rdb, names, ledger), probed: make(chan struct{}),
+		state: replica.State{Terms: h.terms, Origin: h.origin.Round(0)},
 	}
+}
+
+// add makes s one of the client's sources.
+func (c *client) add(s *source, cred Credentials, token *store.Token) {
+	s.cred, s.request, s.token, s.change = cred, cred.request(), token, make(chan struct{})
+	s.scopes = endpoint.Scopes{
+		Audience:    quota.Named("audience", token.ID),
+		Credentials: quota.Named("credentials", store.Hash("credentials", cred.ClientSecret, cred.Encoding.String())),
+		Request:     quota.Named("request", store.Hash(token.ID, cred.ClientSecret, cred.Encoding.String())),
+	}
+	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.Audience, s.scopes.Credentials, s.scopes.Request}
+	if cred.Organization != "" {
+		s.scopes.Organization = quota.Organization(cred.Organization)
+		s.scopeList = append(s.scopeList, s.scopes.Organization)
+	}
+	c.apply(func(_ replica.Instant, state *replica.State) {
+		s.id = state.Add(token.ID, s.scopeList)
+		c.sources = append(c.sources, s)
+	})
 }
 
 // apply is how everything changes, and the only place that locks: it lets f change
@@ -49,13 +91,13 @@ func newClient(c *Cache, names store.Names, label string) *client {
 // neither wait nor do I/O.
 func (c *client) apply(f func(now replica.Instant, state *replica.State)) {
 	c.mu.Lock()
-	f(c.cache.now(), &c.state)
+	f(c.host.now(), &c.state)
 	c.publish()
 	notices := c.drain()
-	c.start(c.cache.now())
+	c.start(c.host.now())
 	c.mu.Unlock()
 	for _, n := range notices {
-		c.deliver(n)
+		c.reporter.deliver(n)
 	}
 }
 
@@ -64,7 +106,7 @@ func (c *client) drain() (notices []notice) {
 	for _, n := range c.state.Drain() {
 		s := c.sources[n.ID]
 		if n.Kind != replica.Wake {
-			notices = append(notices, notice{n, s})
+			notices = append(notices, notice{n, s.cred.Audience, s.token.ID})
 			continue
 		}
 		close(s.change)
@@ -78,7 +120,7 @@ func (c *client) publish() {
 	for id, s := range c.sources {
 		t := &c.state.Tokens[id]
 		if h := s.held.Load(); t.Held.Exists() && (h == nil || h.Held != t.Held) {
-			s.held.Store(newHeld(c.cache, h, t))
+			s.held.Store(newHeld(c.host, h, t))
 		}
 	}
 }
@@ -86,7 +128,7 @@ func (c *client) publish() {
 // start starts a refresh if one is due, and the subscription if it is wanted. If no
 // refresh is due yet, the timer calls it when one is.
 func (c *client) start(now replica.Instant) {
-	if c.cache.ctx.Err() != nil {
+	if c.host.closed() {
 		if c.timer != nil {
 			c.timer.Stop()
 		}
@@ -98,7 +140,7 @@ func (c *client) start(now replica.Instant) {
 	}
 	switch due, at := c.state.Next(now); {
 	case len(due) > 0:
-		c.refreshing = c.cache.spawn(c.refresh)
+		c.refreshing = c.host.spawn(c.refreshDue)
 		c.refreshed = true
 	case at != 0 && c.timer == nil:
 		c.timer = time.AfterFunc(at-now.Mono, func() { c.apply(func(replica.Instant, *replica.State) {}) })
@@ -109,11 +151,27 @@ func (c *client) start(now replica.Instant) {
 	}
 }
 
+// subscribeIfWanted starts the subscription when it is wanted, and ends it when it is
+// wanted no longer. The caller is in apply.
+func (c *client) subscribeIfWanted(now replica.Instant) {
+	wanted := c.host.opts.Subscribe && c.refreshed || c.state.Wanted(now)
+	switch {
+	case wanted && !c.listening:
+		unwanted := make(chan struct{})
+		if c.listening = c.host.spawn(func() { c.subscribe(unwanted) }); c.listening {
+			c.unwanted = unwanted
+		}
+	case !wanted && c.listening && c.unwanted != nil:
+		close(c.unwanted)
+		c.unwanted = nil
+	}
+}
+
 // due returns the tokens that want a refresh now. If none does, the refresh in
 // progress is over.
-func (c *client) due() (batch []*Source) {
+func (c *client) due() (batch []*source) {
 	c.apply(func(now replica.Instant, state *replica.State) {
-		if c.cache.ctx.Err() == nil {
+		if !c.host.closed() {
 			due, _ := state.Next(now)
 			batch = c.sourcesOf(due)
 		}
@@ -123,7 +181,7 @@ func (c *client) due() (batch []*Source) {
 }
 
 // sourcesOf returns the sources with the given ids. The caller is in apply.
-func (c *client) sourcesOf(ids []int) (batch []*Source) {
+func (c *client) sourcesOf(ids []int) (batch []*source) {
 	for _, id := range ids {
 		batch = append(batch, c.sources[id])
 	}
@@ -132,17 +190,17 @@ func (c *client) sourcesOf(ids []int) (batch []*Source) {
 
 // traced records a step of the refresh, for the tests that hold its order to the table of
 // package trace.
-func (c *client) traced(batch []*Source, event string, detail ...any) {
-	if c.cache.trace == nil {
+func (c *client) traced(batch []*source, event string, detail ...any) {
+	if c.host.trace == nil {
 		return
 	}
 	for _, d := range detail {
 		event += fmt.Sprint(":", d)
 	}
-	c.cache.trace(c, event, idsOf(batch))
+	c.host.trace(c.names.Lock, event, idsOf(batch))
 }
 
-func idsOf(batch []*Source) (ids []int) {
+func idsOf(batch []*source) (ids []int) {
 	for _, s := range batch {
 		ids = append(ids, s.id)
 	}

@@ -297,7 +297,7 @@ func TestDeniedForWhatIsTakenBack(t *testing.T) {
 		c := a.source.client
 		both := []*Source{a.source, f.another(a, func(cred *Credentials) { cred.Audience = "two" })}
 		for _, s := range both {
-			attempt := s.attempt(replica.Request{Priority: quota.Need, Reason: replica.Cold})
+			attempt := c.attempt(&s.source, replica.Request{Priority: quota.Need, Reason: replica.Cold})
 			if _, err := c.ledger.Admit(f.t.Context(), attempt); err != nil {
 				f.t.Fatal(err)
 			}

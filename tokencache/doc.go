@@ -63,13 +63,18 @@
 // transitions, which package tokencache/model explores in every order of events.
 // This package is the shell around it:
 //
-//	client.go        the state of one OAuth client, one lock, one timer
-//	renew.go         the way of a token, its I/O in order
+//	source.go        what callers call, cache.go what makes it
+//	wait.go          callers: from memory, or waiting
+//	refresh.go       the way of a token: fetch it, and renew it if nobody else does
+//	renew.go         the lease, the token request and the commit, in order
 //	coldstart.go     the same in as few round trips as there can be
 //	redisdown.go     requests while Redis cannot be used
 //	subscription.go  notifications
-//	wait.go          callers: from memory, or waiting
+//	client.go        the state of one OAuth client, one lock, one timer
 //	held.go          the token that callers are served from
+//	host.go          what all clients of a Cache share
+//
+// No two files need each other: each uses only those below it.
 //
 // internal/endpoint sends the token request and classifies the answer.
 // internal/store is the fleet's state in Redis.

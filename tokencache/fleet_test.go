@@ -183,10 +183,10 @@ func (f *fleet) boot(name string) *testReplica {
 }
 
 // checkTrace returns a function that holds the refresh of r to the table of package trace.
-func (f *fleet) checkTrace(r *testReplica) func(*client, string, []int) {
+func (f *fleet) checkTrace(r *testReplica) func(client, event string, tokens []int) {
 	var mu sync.Mutex
-	checkers := make(map[*client]*trace.Checker)
-	return func(c *client, event string, ids []int) {
+	checkers := make(map[string]*trace.Checker)
+	return func(c, event string, ids []int) {
 		mu.Lock()
 		defer mu.Unlock()
 		if checkers[c] == nil {

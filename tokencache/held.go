@@ -7,7 +7,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
-	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // A held token is what callers are served from. It is immutable, but for the marks at
@@ -25,14 +24,14 @@ type held struct {
 
 // newHeld makes the token that callers are served from. old is the one before, nil if
 // there was none.
-func newHeld(c *Cache, old *held, t *replica.Token) *held {
+func newHeld(o *host, old *held, t *replica.Token) *held {
 	p := t.Held.Record.Payload.(*payload)
 	h := &held{
 		Held:  t.Held,
-		since: c.origin.Add(t.Held.Since.Mono),
+		since: o.origin.Add(t.Held.Since.Mono),
 		token: (&oauth2.Token{
 			AccessToken: p.accessToken, TokenType: p.tokenType,
-			Expiry: c.origin.Round(0).Add(t.Held.Since.Wall + t.Held.Remaining),
+			Expiry: o.origin.Round(0).Add(t.Held.Since.Wall + t.Held.Remaining),
 		}).WithExtra(p.extra),
 	}
 	if old.same(h) {
@@ -42,11 +41,6 @@ func newHeld(c *Cache, old *held, t *replica.Token) *held {
 	}
 	h.used.Store(t.Used)
 	return h
-}
-
-// now reads both clocks.
-func (c *Cache) now() replica.Instant {
-	return replica.Instant{Mono: time.Since(c.origin), Wall: c.wall().Round(0).Sub(c.origin.Round(0))}
 }
 
 // String shows nothing of the token.
@@ -74,6 +68,3 @@ func (h *held) fresh() bool {
 	age := time.Since(h.since)
 	return age < h.Look && age-time.Duration(h.checked.Load()) < clockCheckInterval && h.used.Load()
 }
-
-// digest identifies an access token in memory, without being it.
-func digest(accessToken string) string { return store.Hash(accessToken) }

@@ -82,13 +82,13 @@ type DeniedInfo struct {
 }
 
 // callHook calls one hook, if it is set.
-func callHook[T any](c *Cache, hook func(T), info T) {
+func callHook[T any](logger *slog.Logger, hook func(T), info T) {
 	if hook == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			c.opts.Logger.Error("a hook panicked", slog.Any("panic", p))
+			logger.Error("a hook panicked", slog.Any("panic", p))
 		}
 	}()
 	hook(info)

@@ -29,7 +29,7 @@ func (s *Source) putOff(d time.Duration) {
 
 // valid returns what a source would serve.
 func (s *Source) valid() *held {
-	if h := s.held.Load(); h != nil && h.Valid(s.client.cache.now()) {
+	if h := s.held.Load(); h != nil && h.Valid(s.client.host.now()) {
 		return h
 	}
 	return nil

@@ -63,12 +63,12 @@ func everyTypeIsPrinted(t *testing.T) {
 		fails(s.Rotate(f.t.Context()))
 		fails(s.Rotate(f.t.Context()))
 		time.Sleep(10 * time.Minute)
-		attempt := s.attempt(replica.Request{Priority: quota.Need, Reason: replica.Cold})
+		attempt := s.client.attempt(&s.source, replica.Request{Priority: quota.Need, Reason: replica.Cold})
 		admission, err := s.client.ledger.Admit(f.t.Context(), attempt)
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		done := s.ask(f.t.Context(), time.Minute, attempt, false)
+		done := s.client.ask(f.t.Context(), &s.source, time.Minute, attempt, false)
 		answer := done.report.Answer
 		status, err := s.Status(f.t.Context())
 		if err != nil || len(status.Journal) < 2 || len(status.Quota.Windows) != 2 {

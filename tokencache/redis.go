@@ -66,13 +66,13 @@ const maxStuck = 8
 
 // call asks Redis, and returns when it answers, when ctx ends, or when the
 // cache's timeout does, whatever the client's own options say.
-func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, error)) (T, error) {
+func call[T any](ctx context.Context, o *host, f func(context.Context) (T, error)) (T, error) {
 	var none T
-	if c.stuck.Load() >= maxStuck {
+	if o.stuck.Load() >= maxStuck {
 		return none, redisError(errors.New("earlier calls have not returned yet"))
 	}
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, c.redisTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.redisTimeout)
 	type result struct {
 		value T
 		err   error
@@ -84,13 +84,13 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 		value, err := f(ctx)
 		results <- result{value, err}
 		if alone.Swap(true) {
-			c.stuck.Add(-1)
+			o.stuck.Add(-1)
 			if late, ok := any(value).(io.Closer); ok && err == nil {
 				_ = late.Close() // the caller has left
 			}
 		}
 	}()
-	errNoAnswer := fmt.Errorf("no answer within %v", c.redisTimeout)
+	errNoAnswer := fmt.Errorf("no answer within %v", o.redisTimeout)
 	r := result{err: errNoAnswer}
 	select {
 	case r = <-results:
@@ -102,15 +102,15 @@ func call[T any](ctx context.Context, c *Cache, f func(context.Context) (T, erro
 				r = <-results
 				break
 			}
-			c.stuck.Add(1)
+			o.stuck.Add(1)
 		}
 	}
 	if caller.Err() != nil && (r.err == errNoAnswer || ofContext(r.err)) {
 		r.err = &callerLeft{context.Cause(caller)}
 	}
 	if r.err != nil && !errors.Is(r.err, quota.ErrDenied) {
-		c.reloadCluster(ctx)
-		return none, c.redisError(r.err)
+		o.reloadCluster(ctx)
+		return none, o.redisError(r.err)
 	}
 	return r.value, r.err
 }

@@ -12,53 +12,52 @@ import (
 // redisFailed notes that the refresh of some tokens could not use Redis. A valid token
 // is served on. Without one, callers get the error, unless Options.RedisDownBudget lets
 // this replica request one all the same.
-func (c *client) redisFailed(ctx context.Context, batch []*Source, err error) {
-	if c.cache.ctx.Err() != nil { // it is closed, and says nothing of Redis
+func (c *client) redisFailed(ctx context.Context, batch []*source, err error) {
+	if c.host.closed() { // it is closed, and says nothing of Redis
 		for i := range batch {
 			c.traced(batch[i:i+1], "RedisFailed", false)
 		}
 		return
 	}
-	var beyond []*Source
+	var beyond []*source
 	c.apply(func(now replica.Instant, state *replica.State) {
 		beyond = c.sourcesOf(state.RedisFailed(now, idsOf(batch), err, random()))
 	})
 	for i, s := range batch {
 		c.traced(batch[i:i+1], "RedisFailed", slices.Contains(beyond, s))
 	}
-	c.cache.reloadCluster(ctx) // the lease is not taken by call
+	c.host.reloadCluster(ctx) // the lease is not taken by call
 	for _, s := range beyond {
 		var may bool
 		c.apply(func(now replica.Instant, state *replica.State) {
 			may = state.RequestBeyondRedis(now, s.id, err, random())
 		})
-		c.traced([]*Source{s}, "RequestBeyondRedis", may)
+		c.traced([]*source{s}, "RequestBeyondRedis", may)
 		if may {
-			s.requestBeyondRedis(ctx)
+			c.requestBeyondRedis(ctx, s)
 		}
 	}
 }
 
 // requestBeyondRedis sends a token request that the ledger does not know of. Redis gets
 // the answer with the next fetch that works.
-func (s *Source) requestBeyondRedis(ctx context.Context) {
-	c := s.client
+func (c *client) requestBeyondRedis(ctx context.Context, s *source) {
 	var req replica.Request
 	var needed bool
 	c.apply(func(now replica.Instant, state *replica.State) {
 		req, needed = state.Request(now, s.id, replica.Readable)
 	})
-	c.traced([]*Source{s}, "Request", needed)
+	c.traced([]*source{s}, "Request", needed)
 	if !needed {
 		return
 	}
-	done := s.ask(ctx, c.cache.terms.RequestTimeout, s.attempt(req), true)
-	c.queueReports([]*Source{s}, done.report)
+	done := c.ask(ctx, s, c.host.terms.RequestTimeout, c.attempt(s, req), true)
+	c.queueReports([]*source{s}, done.report)
 	if done.verdict.Class != "" {
-		s.refused(done, req)
+		c.refused(s, done, req)
 		return
 	}
-	s.issued(done, req, replica.Issue{})
+	c.issued(s, done, req, replica.Issue{})
 }
 
 // redisWorked notes that Redis did all that was asked of it.

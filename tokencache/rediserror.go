@@ -85,9 +85,9 @@ func redisError(err error) *RedisError {
 // redisError wraps an error of this cache's Redis client. A client of a Cluster follows
 // MOVED. It returns one only while a slot is moved or a node has taken over, which
 // passes.
-func (c *Cache) redisError(err error) *RedisError {
+func (o *host) redisError(err error) *RedisError {
 	e := redisError(err)
-	if _, ok := c.rdb.(*redis.ClusterClient); ok && e.Kind == RedisConfiguration && strings.Contains(e.Err.Error(), "MOVED ") {
+	if _, ok := o.rdb.(*redis.ClusterClient); ok && e.Kind == RedisConfiguration && strings.Contains(e.Err.Error(), "MOVED ") {
 		return &RedisError{Kind: RedisTransient, Err: e.Err}
 	}
 	return e
@@ -95,8 +95,8 @@ func (c *Cache) redisError(err error) *RedisError {
 
 // reloadCluster lets a client of a Cluster find out whether another node has taken over
 // from one that does not answer. By itself it does so once a minute.
-func (c *Cache) reloadCluster(ctx context.Context) {
-	if cluster, ok := c.rdb.(*redis.ClusterClient); ok {
+func (o *host) reloadCluster(ctx context.Context) {
+	if cluster, ok := o.rdb.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx) // in the background, one at a time
 	}
 }

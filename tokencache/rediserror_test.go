@@ -78,7 +78,7 @@ func TestMovedSlot(t *testing.T) {
 		{cluster, moved, RedisTransient},
 		{cluster, errors.New("NOPERM this user has no permissions to run the 'eval' command"), RedisConfiguration},
 	} {
-		if got := (&Cache{rdb: row.rdb}).redisError(row.err); got.Kind != row.want || !errors.Is(got, row.err) {
+		if got := (&host{rdb: row.rdb}).redisError(row.err); got.Kind != row.want || !errors.Is(got, row.err) {
 			t.Errorf("%T told %q: got %q of kind %s, want %s", row.rdb, row.err, got, got.Kind, row.want)
 		}
 	}

@@ -15,42 +15,11 @@ import (
 // This file is the way of a token from Redis and the token endpoint into memory, from
 // top to bottom, with its I/O in order. What to do next, package replica decides.
 
-// refresh brings the tokens that are due up to date, until none is.
-func (c *client) refresh() {
-	for due := c.due(); len(due) > 0; due = c.due() {
-		c.refreshOnce(c.cache.ctx, due)
-	}
-}
-
-// refreshOnce fetches what the fleet has. As a rule that is all: another replica has
-// renewed.
-func (c *client) refreshOnce(ctx context.Context, batch []*Source) {
-	defer c.probedOnce()
-	if len(batch) == 1 && c.isCold(batch[0]) && c.startCold(ctx, batch[0]) {
-		return
-	}
-	fetched, err := c.fetch(ctx, batch...)
-	if err != nil {
-		c.redisFailed(ctx, batch, err)
-		return
-	}
-	reported := c.flushReports(ctx, batch)
-	wait, renew := c.merge(ctx, batch, fetched, replica.Context{Reported: reported})
-	switch {
-	case len(renew) > 0:
-		c.renew(ctx, renew)
-	case len(wait) > 0:
-		c.leaseHeld(wait, fetched.Lease)
-	default:
-		c.redisWorked()
-	}
-}
-
 // fetch reads from Redis, in one round trip, all there is to know about some tokens.
-func (c *client) fetch(ctx context.Context, batch ...*Source) (snapshot, error) {
+func (c *client) fetch(ctx context.Context, batch ...*source) (snapshot, error) {
 	tokens, scopes := tokensOf(batch)
 	sent := c.sending()
-	read, err := call(ctx, c.cache, func(ctx context.Context) (store.Snapshot, error) {
+	read, err := call(ctx, c.host, func(ctx context.Context) (store.Snapshot, error) {
 		return c.store.Fetch(ctx, tokens, scopes)
 	})
 	return snapshot{read, sent}, err
@@ -59,7 +28,7 @@ func (c *client) fetch(ctx context.Context, batch ...*Source) (snapshot, error) 
 // merge takes the better of what the fleet has and what this replica has, for each
 // token, and gives the fleet what it lacks. It returns the tokens that need a lease
 // holder that another replica is, and those that need this one to be.
-func (c *client) merge(ctx context.Context, batch []*Source, read snapshot, in replica.Context) (wait, renew []*Source) {
+func (c *client) merge(ctx context.Context, batch []*source, read snapshot, in replica.Context) (wait, renew []*source) {
 	in.EncryptionKey = ErrEncryptionKey
 	for i, s := range batch {
 		var step replica.Step
@@ -86,14 +55,14 @@ func (c *client) merge(ctx context.Context, batch []*Source, read snapshot, in r
 }
 
 // writeBack gives the fleet the token in memory, and reports whether it is the fleet's.
-func (c *client) writeBack(ctx context.Context, s *Source, damaged []byte) bool {
+func (c *client) writeBack(ctx context.Context, s *source, damaged []byte) bool {
 	result, err := c.commit(ctx, s, s.held.Load().Record, damaged)
 	return err == nil && result.Kept()
 }
 
 // renew takes the lease and requests tokens, or waits for the replica that was faster.
-func (c *client) renew(ctx context.Context, batch []*Source) {
-	err := c.cache.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
+func (c *client) renew(ctx context.Context, batch []*source) {
+	err := c.host.locker.Do(ctx, c.names.Lock, func(ctx context.Context, lease *lock.Lease) error {
 		c.traced(batch, "LeaseTaken")
 		defer c.traced(batch, "LeaseReleased")
 		return c.renewUnderLease(ctx, lease, batch)
@@ -102,14 +71,14 @@ func (c *client) renew(ctx context.Context, batch []*Source) {
 }
 
 // renewed ends a renewal, given what came of taking the lease.
-func (c *client) renewed(ctx context.Context, batch []*Source, err error) {
+func (c *client) renewed(ctx context.Context, batch []*source, err error) {
 	held, isHeld := errors.AsType[*lock.HeldError](err)
 	switch {
 	case isHeld:
 		c.leaseHeld(batch, held.Remaining)
 	case errors.Is(err, errShort): // the others would have no more time
 	case err != nil:
-		c.redisFailed(ctx, batch, c.cache.redisError(err))
+		c.redisFailed(ctx, batch, c.host.redisError(err))
 	default:
 		c.publishReleased(ctx)
 		c.traced(batch, "Published")
@@ -118,28 +87,28 @@ func (c *client) renewed(ctx context.Context, batch []*Source, err error) {
 
 // renewUnderLease requests what is still needed, one token after the other, those that
 // callers wait for first. It returns errShort if there was no time for some.
-func (c *client) renewUnderLease(ctx context.Context, lease *lock.Lease, batch []*Source) error {
+func (c *client) renewUnderLease(ctx context.Context, lease *lock.Lease, batch []*source) error {
 	// Fetch again, now that no other replica can renew: the last lease holder may have.
 	fetched, err := c.fetch(ctx, batch...)
 	if err != nil {
 		c.redisFailed(ctx, batch, err)
 		return nil
 	}
-	views := make(map[*Source]view, len(batch))
+	views := make(map[*source]view, len(batch))
 	for i, s := range batch {
 		views[s] = fetched.view(i)
 	}
 	_, batch = c.merge(ctx, batch, fetched, replica.Context{UnderLease: true})
 	c.sortByPriority(batch)
 	for i, s := range batch {
-		if lease.Remaining() < c.cache.terms.RequestTimeout*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
+		if lease.Remaining() < c.host.terms.RequestTimeout*3/2 && lease.Extend(ctx) != nil || ctx.Err() != nil {
 			c.redisFailed(ctx, batch[i:], errShort)
 			return errShort
 		}
 		if c.heldBack(s) { // the request before may have been refused
 			continue
 		}
-		if slices.ContainsFunc(batch[:i], s.sameToken) { // it may be there by now
+		if slices.ContainsFunc(batch[:i], func(other *source) bool { return other.token.ID == s.token.ID }) { // it may be there by now
 			fetched, err := c.fetch(ctx, s)
 			if err != nil {
 				c.redisFailed(ctx, batch[i:i+1], err)
@@ -161,11 +130,11 @@ var errShort = redisError(errors.New("its replies took so long, or this process 
 
 // requestToken sends one token request, if the ledger admits it, and gives the fleet
 // what came of it. early is an admission that was asked for with the lease; nil if none was.
-func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source, v view, early *admission) {
+func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *source, v view, early *admission) {
 	var req replica.Request
 	var needed bool
 	c.apply(func(now replica.Instant, state *replica.State) { req, needed = state.Request(now, s.id, v.Problem) })
-	c.traced([]*Source{s}, "Request", needed)
+	c.traced([]*source{s}, "Request", needed)
 	if !needed {
 		c.takeBack(ctx, s, early)
 		return
@@ -174,59 +143,59 @@ func (c *client) requestToken(ctx context.Context, lease *lock.Lease, s *Source,
 	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		c.redisWorked()
 		c.apply(func(now replica.Instant, state *replica.State) { state.Denied(now, s.id, denied) })
-		c.traced([]*Source{s}, "Denied")
+		c.traced([]*source{s}, "Denied")
 		return
 	}
 	if err != nil {
 		// It may have been counted, and is not sent. The ledger learns that later.
-		c.queueReports([]*Source{s}, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
-		c.redisFailed(ctx, []*Source{s}, err)
+		c.queueReports([]*source{s}, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "not admitted"}})
+		c.redisFailed(ctx, []*source{s}, err)
 		return
 	}
 
-	c.traced([]*Source{s}, "Admitted")
+	c.traced([]*source{s}, "Admitted")
 
 	// The request must be over before the lease is. A process that was stopped finds
 	// out here, and does not spend a token on a request that has no time.
-	timeout := c.cache.terms.RequestTimeout
+	timeout := c.host.terms.RequestTimeout
 	within := min(timeout, lease.Remaining()-timeout/4)
 	if within < timeout/2 || ctx.Err() != nil {
 		c.report(ctx, s, replica.Report{Attempt: attempt, Answer: quota.Answer{Outcome: quota.Unsent, Status: "lease lost"}})
-		c.redisFailed(ctx, []*Source{s}, errShort)
+		c.redisFailed(ctx, []*source{s}, errShort)
 		return
 	}
 	c.redisWorked()
-	done := s.ask(ctx, within, attempt, false)
+	done := c.ask(ctx, s, within, attempt, false)
 	if done.answer.Sent {
 		defer c.throttle(ctx, done.sent)
 	}
 	if done.verdict.Class != "" {
 		c.report(ctx, s, done.report)
-		s.refused(done, req)
+		c.refused(s, done, req)
 		return
 	}
 
 	// Callers here are served at once, and the fleet with the commit. The token is
 	// paid for, so it is committed even if this replica is closed.
-	r := s.issued(done, req, replica.Issue{Now: admitted.Now, Admitted: at})
+	r := c.issued(s, done, req, replica.Issue{Now: admitted.Now, Admitted: at})
 	result, err := c.commit(context.WithoutCancel(ctx), s, r, v.damaged)
 	c.report(ctx, s, done.report)
 	if err != nil {
-		s.commitFailed(err)
+		c.commitFailed(s, err)
 		return
 	}
 	c.apply(func(now replica.Instant, state *replica.State) { state.Committed(now, s.id, r, result.Kept()) })
-	c.traced([]*Source{s}, "Committed")
+	c.traced([]*source{s}, "Committed")
 }
 
 // commit merges a record into what the fleet has, and notifies subscribers.
-func (c *client) commit(ctx context.Context, s *Source, r replica.Record, damaged []byte) (store.Result, error) {
+func (c *client) commit(ctx context.Context, s *source, r replica.Record, damaged []byte) (store.Result, error) {
 	record := storeRecord(r)
 	sealed, err := s.token.Seal(record)
 	if err != nil { // which says nothing of Redis
 		return "", err
 	}
-	return call(ctx, c.cache, func(ctx context.Context) (store.Result, error) {
+	return call(ctx, c.host, func(ctx context.Context) (store.Result, error) {
 		return c.store.Commit(ctx, s.token, record, sealed, damaged)
 	})
 }

@@ -12,8 +12,8 @@ import (
 
 // report reports to the ledger what became of an attempt, or queues that until Redis can be
 // used.
-func (c *client) report(ctx context.Context, s *Source, r replica.Report) {
-	batch := []*Source{s}
+func (c *client) report(ctx context.Context, s *source, r replica.Report) {
+	batch := []*source{s}
 	if !c.sendReport(context.WithoutCancel(ctx), batch, r) {
 		c.queueReports(batch, r)
 	}
@@ -21,8 +21,8 @@ func (c *client) report(ctx context.Context, s *Source, r replica.Report) {
 
 // sendReport, in the refresh of a batch, reports what became of an attempt. Sent twice, it counts once, as
 // long as the ledger knows the attempt.
-func (c *client) sendReport(ctx context.Context, batch []*Source, r replica.Report) bool {
-	blocked, err := call(ctx, c.cache, func(ctx context.Context) ([]quota.Blocked, error) {
+func (c *client) sendReport(ctx context.Context, batch []*source, r replica.Report) bool {
+	blocked, err := call(ctx, c.host, func(ctx context.Context) ([]quota.Blocked, error) {
 		if r.Unadmitted { // count it first; a denial comes too late to matter
 			if _, err := c.ledger.Admit(ctx, r.Attempt); err != nil && !errors.Is(err, quota.ErrDenied) {
 				return nil, err
@@ -30,7 +30,7 @@ func (c *client) sendReport(ctx context.Context, batch []*Source, r replica.Repo
 		}
 		answer := r.Answer
 		if r.Received != (replica.Instant{}) {
-			answer.Age = max(0, c.cache.now().Mono-r.Received.Mono)
+			answer.Age = max(0, c.host.now().Mono-r.Received.Mono)
 		}
 		return c.ledger.Observe(ctx, r.Attempt, &answer)
 	})
@@ -42,13 +42,13 @@ func (c *client) sendReport(ctx context.Context, batch []*Source, r replica.Repo
 	return true
 }
 
-func (c *client) queueReports(batch []*Source, reports ...replica.Report) {
+func (c *client) queueReports(batch []*source, reports ...replica.Report) {
 	c.apply(func(_ replica.Instant, state *replica.State) { state.QueueReports(reports...) })
 	c.traced(batch, "QueueReports")
 }
 
 // flushReports sends what is queued, and returns whether anything was.
-func (c *client) flushReports(ctx context.Context, batch []*Source) bool {
+func (c *client) flushReports(ctx context.Context, batch []*source) bool {
 	var queued []replica.Report
 	c.apply(func(_ replica.Instant, state *replica.State) { queued = state.TakeReports() })
 	c.traced(batch, "TakeReports")
@@ -62,10 +62,10 @@ func (c *client) flushReports(ctx context.Context, batch []*Source) bool {
 }
 
 // attempt names a request in the ledger and the journal.
-func (s *Source) attempt(req replica.Request) *quota.Attempt {
+func (c *client) attempt(s *source, req replica.Request) *quota.Attempt {
 	return &quota.Attempt{
 		ID: newAttemptID(), Priority: req.Priority, Organization: s.cred.Organization,
 		Scopes: []quota.Scope{quota.Tenant, s.scopes.Audience, s.scopes.Credentials, s.scopes.Request},
-		By:     s.client.cache.locker.ID(), Reason: string(req.Reason), For: s.token.ID,
+		By:     c.host.locker.ID(), Reason: string(req.Reason), For: s.token.ID,
 	}
 }

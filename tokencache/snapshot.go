@@ -57,30 +57,9 @@ func (s snapshot) of(i int) replica.Snapshot {
 	return v
 }
 
-// A payload is what the replica passes on of a record.
-type payload struct {
-	accessToken, tokenType, requestedBy string
-	extra                               map[string]any
-}
-
-func replicaRecord(r store.Record) replica.Record {
-	return replica.Record{
-		Token: digest(r.AccessToken), Issued: r.Issued, Expires: r.Expires, Lifetime: r.Lifetime, Forced: r.Forced,
-		Payload: &payload{r.AccessToken, r.Type, r.RequestedBy, r.Extra},
-	}
-}
-
-func storeRecord(r replica.Record) store.Record {
-	p := r.Payload.(*payload)
-	return store.Record{
-		Issued: r.Issued, Expires: r.Expires, Lifetime: r.Lifetime, Forced: r.Forced,
-		AccessToken: p.accessToken, Type: p.tokenType, RequestedBy: p.requestedBy, Extra: p.extra,
-	}
-}
-
 // tokensOf returns the tokens of some sources, and all scopes whose blocks may hold
 // them back.
-func tokensOf(batch []*Source) (tokens []*store.Token, scopes []quota.Scope) {
+func tokensOf(batch []*source) (tokens []*store.Token, scopes []quota.Scope) {
 	for _, s := range batch {
 		tokens = append(tokens, s.token)
 		for _, scope := range s.scopeList {

@@ -4,54 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
 
-	"github.com/fleettoken/fleettoken/quota"
-	"github.com/fleettoken/fleettoken/tokencache/internal/endpoint"
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
-	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // A Source is the fleet's token for one set of credentials. It is safe for
 // concurrent use, and lives as long as its Cache.
 type Source struct {
-	client  *client
-	id      int // in the state of the client
-	cred    Credentials
-	request endpoint.Request
-	token   *store.Token
-
-	scopes    endpoint.Scopes
-	scopeList []quota.Scope // all that may hold back its requests
-
-	held   atomic.Pointer[held]
-	change chan struct{} // closed when a wait may be over; guarded by client.mu
-}
-
-func newSource(c *client, cred Credentials, token *store.Token) *Source {
-	s := &Source{
-		client: c, cred: cred, request: cred.request(), token: token,
-		scopes: endpoint.Scopes{
-			Audience:    quota.Named("audience", token.ID),
-			Credentials: quota.Named("credentials", store.Hash("credentials", cred.ClientSecret, cred.Encoding.String())),
-			Request:     quota.Named("request", store.Hash(token.ID, cred.ClientSecret, cred.Encoding.String())),
-		},
-		change: make(chan struct{}),
-	}
-	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.Audience, s.scopes.Credentials, s.scopes.Request}
-	if cred.Organization != "" {
-		s.scopes.Organization = quota.Organization(cred.Organization)
-		s.scopeList = append(s.scopeList, s.scopes.Organization)
-	}
-	c.apply(func(_ replica.Instant, state *replica.State) {
-		s.id = state.Add(token.ID, s.scopeList)
-		c.sources = append(c.sources, s)
-	})
-	return s
+	client *client
+	source
 }
 
 // Token returns the fleet's token. If this replica holds a valid one, that is
@@ -67,7 +31,7 @@ func (s *Source) Token(ctx context.Context) (*oauth2.Token, error) {
 	if h := s.held.Load(); h != nil && h.fresh() {
 		return h.token, nil
 	}
-	h, err := s.obtain(ctx)
+	h, err := s.client.obtain(ctx, &s.source)
 	if err != nil {
 		return nil, s.fail("token", err)
 	}
@@ -94,23 +58,10 @@ func (t tokenSource) Token() (*oauth2.Token, error) {
 		return nil, err
 	}
 	token := *shared
-	if soon := t.s.client.cache.wall().Add(time.Minute); soon.Before(token.Expiry) {
+	if soon := t.s.client.host.wall().Add(time.Minute); soon.Before(token.Expiry) {
 		token.Expiry = soon
 	}
 	return &token, nil
-}
-
-// Client returns an HTTP client that authorizes its requests with the fleet's
-// token; see [Source.Transport]. The transport below it is that of the
-// *http.Client that ctx holds under oauth2.HTTPClient, and http.DefaultTransport
-// if it holds none. Nothing else of ctx is used.
-func (s *Source) Client(ctx context.Context) *http.Client {
-	client := &http.Client{}
-	if given, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && given != nil {
-		*client = *given
-	}
-	client.Transport = s.Transport(client.Transport)
-	return client
 }
 
 // Invalidate reports that the API refused tok, and waits until the fleet has another
@@ -123,11 +74,11 @@ func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 	if tok == nil {
 		return nil
 	}
-	h := s.invalidate(tok.AccessToken)
+	h := s.client.invalidate(&s.source, tok.AccessToken)
 	if h == nil {
 		return nil
 	}
-	if err := s.replaced(ctx, h); err != nil {
+	if err := s.client.replaced(ctx, &s.source, h); err != nil {
 		return s.fail("invalidate", err)
 	}
 	return nil
@@ -141,7 +92,7 @@ func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 func (s *Source) Rotate(ctx context.Context) error {
 	// What is to be replaced is what the fleet has, which may be newer.
 	c := s.client
-	read, err := c.fetch(ctx, s)
+	read, err := c.fetch(ctx, &s.source)
 	if err != nil {
 		return s.fail("rotate", err)
 	}
@@ -151,7 +102,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		old = state.Tokens[s.id].Held.Record.Token
 	})
 	for {
-		h, err := s.obtain(ctx)
+		h, err := c.obtain(ctx, &s.source)
 		if err != nil {
 			return s.fail("rotate", err)
 		}
@@ -161,11 +112,11 @@ func (s *Source) Rotate(ctx context.Context) error {
 		// It is the one to be replaced, or an older one that another replica has
 		// written back since.
 		c.apply(func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
-		if err := s.replaced(ctx, h); err != nil {
+		if err := s.client.replaced(ctx, &s.source, h); err != nil {
 			return s.fail("rotate", err)
 		}
 	}
-	h, err := s.wait(ctx, replica.Want{Shared: true})
+	h, err := c.wait(ctx, &s.source, replica.Want{Shared: true})
 	if err != nil {
 		return s.fail("rotate", err)
 	}
@@ -173,7 +124,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		// It came of an ordinary renewal. Records issued earlier are not adopted any
 		// more all the same.
 		r.Forced = true
-		if _, err := c.commit(ctx, s, r, nil); err != nil {
+		if _, err := c.commit(ctx, &s.source, r, nil); err != nil {
 			return s.fail("rotate", err)
 		}
 	}
@@ -189,11 +140,8 @@ func (s *Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String
 // fail makes the error that callers see.
 func (s *Source) fail(op string, err error) error {
 	e := &Error{Op: op, Client: s.client.label, Audience: s.cred.Audience, Err: err}
-	if h := s.held.Load(); h != nil && op != "token" && h.token.Expiry.After(s.client.cache.wall()) {
+	if h := s.held.Load(); h != nil && op != "token" && h.token.Expiry.After(s.client.host.wall()) {
 		e.ValidUntil = h.token.Expiry
 	}
 	return e
 }
-
-// sameToken reports whether other is another way to request the token of s.
-func (s *Source) sameToken(other *Source) bool { return other.token.ID == s.token.ID }

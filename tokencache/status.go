@@ -118,15 +118,15 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	c := s.client
 	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, TokenID: s.token.ID}
 	if h := s.held.Load(); h != nil {
-		status.Local = s.tokenStatus(h.Record, h.Left(c.cache.now()))
+		status.Local = s.tokenStatus(h.Record, h.Left(c.host.now()))
 	}
-	read, err := c.fetch(ctx, s)
+	read, err := c.fetch(ctx, &s.source)
 	if err != nil {
 		return status, err
 	}
 	switch v := read.of(0); {
 	case v.Record != nil:
-		status.Fleet = s.tokenStatus(*v.Record, time.Duration(v.Record.Expires-v.Now)*time.Millisecond-(c.cache.now().Mono-v.At.Mono))
+		status.Fleet = s.tokenStatus(*v.Record, time.Duration(v.Record.Expires-v.Now)*time.Millisecond-(c.host.now().Mono-v.At.Mono))
 	case v.Problem == replica.UnknownKey:
 		status.Problem = ErrEncryptionKey.Error()
 	case v.Problem != replica.Readable:
@@ -136,8 +136,8 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 		lock.Holder
 		held bool
 	}
-	holder, err := call(ctx, c.cache, func(ctx context.Context) (heldBy, error) {
-		h, held, err := c.cache.locker.Holder(ctx, c.names.Lock)
+	holder, err := call(ctx, c.host, func(ctx context.Context) (heldBy, error) {
+		h, held, err := c.host.locker.Holder(ctx, c.names.Lock)
 		return heldBy{h, held}, err
 	})
 	if err != nil {
@@ -146,10 +146,10 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 	if holder.held {
 		status.Lease = &LeaseStatus{Holder: holder.ID, Remaining: holder.Remaining}
 	}
-	if status.Quota, err = call(ctx, c.cache, c.ledger.Peek); err != nil {
+	if status.Quota, err = call(ctx, c.host, c.ledger.Peek); err != nil {
 		return status, err
 	}
-	status.Journal, err = call(ctx, c.cache, func(ctx context.Context) ([]quota.Entry, error) {
+	status.Journal, err = call(ctx, c.host, func(ctx context.Context) ([]quota.Entry, error) {
 		return c.ledger.Journal(ctx, journalShown)
 	})
 	if status.Journal == nil {
@@ -159,10 +159,10 @@ func (s *Source) Status(ctx context.Context) (Status, error) {
 }
 
 func (s *Source) tokenStatus(r replica.Record, remaining time.Duration) *TokenStatus {
-	cache := s.client.cache
-	now := cache.wall().Round(0)
+	host := s.client.host
+	now := host.wall().Round(0)
 	return &TokenStatus{
 		Issued: issuedAt(r), By: r.Payload.(*payload).requestedBy, Lifetime: r.Lifetime, Age: r.Lifetime - remaining, Remaining: remaining,
-		Expires: now.Add(remaining), RenewFrom: now.Add(remaining - cache.terms.Window(r.Lifetime)),
+		Expires: now.Add(remaining), RenewFrom: now.Add(remaining - host.terms.Window(r.Lifetime)),
 	}
 }

@@ -14,22 +14,6 @@ import (
 // later. A replica subscribes while its callers wait for the lease holder,
 // or always with Options.Subscribe.
 
-// subscribeIfWanted starts the subscription when it is wanted, and ends it when it is
-// wanted no longer. The caller is in apply.
-func (c *client) subscribeIfWanted(now replica.Instant) {
-	wanted := c.cache.opts.Subscribe && c.refreshed || c.state.Wanted(now)
-	switch {
-	case wanted && !c.listening:
-		unwanted := make(chan struct{})
-		if c.listening = c.cache.spawn(func() { c.listen(unwanted) }); c.listening {
-			c.unwanted = unwanted
-		}
-	case !wanted && c.listening && c.unwanted != nil:
-		close(c.unwanted)
-		c.unwanted = nil
-	}
-}
-
 // subscribeDelay is how long a replica that starts waits to know whether the fleet has a
 // token before it opens a connection for notifications: most replicas of a fleet that
 // starts need none. A Redis that is far away answers later, and the connection is opened
@@ -39,19 +23,19 @@ const subscribeDelay = 50 * time.Millisecond
 // listen keeps a subscription until unwanted is closed. One that breaks is replaced,
 // after a pause that grows while it breaks at once.
 func (c *client) listen(unwanted <-chan struct{}) {
-	ctx := c.cache.ctx
+	ctx := c.host.ctx
 	defer c.apply(func(replica.Instant, *replica.State) { c.listening, c.unwanted = false, nil })
 	select {
 	case <-c.probed:
 	case <-time.After(subscribeDelay):
 	case <-unwanted:
 		return
-	case <-c.cache.ctx.Done():
+	case <-c.host.ctx.Done():
 		return
 	}
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
-		if sub, err := c.subscribe(ctx); err == nil {
+		if sub, err := c.open(ctx); err == nil {
 			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
 			broken := c.handleAll(sub, unwanted)
 			sub.close()
@@ -83,7 +67,7 @@ func (c *client) handleAll(sub *subscription, unwanted <-chan struct{}) (broken 
 			c.handle(message, sub.opened)
 		case <-unwanted:
 			return false
-		case <-c.cache.ctx.Done():
+		case <-c.host.ctx.Done():
 			return false
 		}
 	}
@@ -110,7 +94,7 @@ func (c *client) handle(message []byte, opened replica.Instant) {
 
 // named returns the sources of the token with an id: there may be several ways to
 // request one token.
-func (c *client) named(id string) (batch []*Source) {
+func (c *client) named(id string) (batch []*source) {
 	c.apply(func(replica.Instant, *replica.State) {
 		for _, s := range c.sources {
 			if s.token.ID == id {
@@ -129,15 +113,15 @@ type subscription struct {
 	opened   replica.Instant // before it was asked for
 }
 
-// subscribe returns when the subscription stands: what is published after that arrives,
+// open returns when the subscription stands: what is published after that arrives,
 // unless the connection breaks.
 //
 // The messages are read here and not through PubSub.Channel, which sends a PING every
 // three seconds and waits for no answer to it.
-func (c *client) subscribe(ctx context.Context) (*subscription, error) {
-	opened := c.cache.now()
-	sub, err := call(ctx, c.cache, func(ctx context.Context) (*redis.PubSub, error) {
-		sub := c.cache.rdb.Subscribe(ctx, c.names.Channel)
+func (c *client) open(ctx context.Context) (*subscription, error) {
+	opened := c.host.now()
+	sub, err := call(ctx, c.host, func(ctx context.Context) (*redis.PubSub, error) {
+		sub := c.host.rdb.Subscribe(ctx, c.names.Channel)
 		if _, err := sub.Receive(ctx); err != nil {
 			_ = sub.Close()
 			return nil, err
@@ -154,10 +138,10 @@ func (c *client) subscribe(ctx context.Context) (*subscription, error) {
 		go func() { defer close(closed); _ = sub.Close() }()
 		select {
 		case <-closed:
-		case <-time.After(c.cache.redisTimeout):
+		case <-time.After(c.host.redisTimeout):
 		}
 	}}
-	if !c.cache.spawn(func() { l.read(sub) }) {
+	if !c.host.spawn(func() { l.read(sub) }) {
 		l.close()
 		return nil, ErrClosed
 	}

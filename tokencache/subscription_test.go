@@ -131,7 +131,7 @@ func TestBrokenSubscription(t *testing.T) {
 	t.Parallel()
 	story(t, nil, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
-		ear, err := r.source.client.subscribe(f.t.Context())
+		ear, err := r.source.client.open(f.t.Context())
 		if err != nil {
 			f.t.Fatal(err)
 		}

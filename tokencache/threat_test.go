@@ -394,7 +394,7 @@ func secretsAreEchoed(t *testing.T) {
 					fmt.Fprintf(conn, answer, append(body, req.Header.Get("Authorization")...), secret)
 				}()
 				cred := Credentials{TokenURL: "http://" + l.Addr().String(), ClientID: "id", ClientSecret: secret, Audience: "api", Encoding: encoding}
-				s := &Source{cred: cred, request: cred.request()}
+				s := &source{cred: cred, request: cred.request()}
 				a := s.request.Send(t.Context(), endpoint.NewTransport(nil))
 				v := s.judge(a)
 				failed := newRequestError(a, v, time.Time{})

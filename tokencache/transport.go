@@ -7,9 +7,23 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+
+	"golang.org/x/oauth2"
 )
+
+// Client returns an HTTP client that authorizes its requests with the fleet's
+// token; see [Source.Transport]. The transport below it is that of the
+// *http.Client that ctx holds under oauth2.HTTPClient, and http.DefaultTransport
+// if it holds none. Nothing else of ctx is used.
+func (s *Source) Client(ctx context.Context) *http.Client {
+	client := &http.Client{}
+	if given, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && given != nil {
+		*client = *given
+	}
+	client.Transport = s.Transport(client.Transport)
+	return client
+}
 
 // Transport returns a RoundTripper that adds the fleet's token to requests and
 // sends them through base; nil means http.DefaultTransport. It waits for a token
@@ -50,13 +64,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	h := t.source.held.Load()
 	if h == nil || !h.fresh() {
 		var err error
-		if h, err = t.source.obtain(ctx); err != nil {
+		if h, err = t.source.client.obtain(ctx, &t.source.source); err != nil {
 			closeBody(req)
 			return nil, t.source.fail("token", err)
 		}
 	}
 	resp, err := t.base.RoundTrip(authorized(req, h))
-	if err != nil || !t.source.client.cache.opts.TokenRefused(resp) {
+	if err != nil || !t.source.client.host.opts.TokenRefused(resp) {
 		return resp, err
 	}
 	return t.unauthorized(req, resp, h)
@@ -64,7 +78,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unauthorized deals with an API that refused h.
 func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held) (*http.Response, error) {
-	rejected := t.source.invalidate(h.token.AccessToken)
+	rejected := t.source.client.invalidate(&t.source.source, h.token.AccessToken)
 	again, ok := replay(req)
 	if !ok {
 		return resp, nil
@@ -72,13 +86,13 @@ func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held
 	if rejected != nil {
 		// A token request takes RequestTimeout at most. If the fleet has no
 		// other token by then, the API's answer is the one to give.
-		ctx, cancel := context.WithTimeout(req.Context(), t.source.client.cache.opts.RequestTimeout)
+		ctx, cancel := context.WithTimeout(req.Context(), t.source.client.host.opts.RequestTimeout)
 		defer cancel()
-		if t.source.replaced(ctx, rejected) != nil {
+		if t.source.client.replaced(ctx, &t.source.source, rejected) != nil {
 			return resp, nil
 		}
 	}
-	other, err := t.source.obtain(req.Context())
+	other, err := t.source.client.obtain(req.Context(), &t.source.source)
 	if err != nil || other.same(h) {
 		return resp, nil
 	}
@@ -90,48 +104,6 @@ func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held
 	second := authorized(req, other)
 	second.Body = body
 	return t.base.RoundTrip(second)
-}
-
-// tokenRefused reports whether an answer of an API means that it refused the token.
-func tokenRefused(resp *http.Response) bool {
-	if resp.StatusCode != http.StatusUnauthorized {
-		return false
-	}
-	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
-		if slices.Contains(notAboutTheToken, challengeError(challenge)) {
-			return false
-		}
-	}
-	return true
-}
-
-// notAboutTheToken are the errors of a challenge that another token would not end: of RFC
-// 6750, RFC 9449 and RFC 9470.
-var notAboutTheToken = []string{"insufficient_scope", "invalid_request", "insufficient_user_authentication", "use_dpop_nonce", "invalid_dpop_proof"}
-
-// challengeError returns the error parameter of a challenge, in lower case, or "".
-func challengeError(challenge string) string {
-	for rest := strings.ToLower(challenge); ; {
-		_, after, found := strings.Cut(rest, "error")
-		if !found {
-			return ""
-		}
-		rest = after
-		value, isParameter := strings.CutPrefix(strings.TrimLeft(after, " \t"), "=")
-		if !isParameter { // error_description, or a word in it
-			continue
-		}
-		value = strings.TrimLeft(value, " \t")
-		if quoted, ok := strings.CutPrefix(value, "\""); ok {
-			value, _, _ = strings.Cut(quoted, "\"")
-			return value
-		}
-		end := strings.IndexAny(value, ", \t")
-		if end < 0 {
-			end = len(value)
-		}
-		return value[:end]
-	}
 }
 
 // authorized returns a copy of req with the token in its header. Nothing of the
@@ -181,7 +153,7 @@ func origin(u *url.URL) [3]string {
 
 // mayTravel insists on HTTPS.
 func (s *Source) mayTravel(u *url.URL) error {
-	if u.Scheme == "https" || u.Scheme == "http" && s.client.cache.opts.InsecureLoopback && isLoopback(u.Host) {
+	if u.Scheme == "https" || u.Scheme == "http" && s.client.host.opts.InsecureLoopback && isLoopback(u.Host) {
 		return nil
 	}
 	return fmt.Errorf("tokencache: the request goes to %s://%s: the token travels over https only", u.Scheme, u.Host)

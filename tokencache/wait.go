@@ -13,18 +13,18 @@ import (
 
 // serve returns the token in memory if it is valid by both clocks, and notes that it is
 // in use.
-func (s *Source) serve() *held {
+func (c *client) serve(s *source) *held {
 	h := s.held.Load()
 	if h == nil {
 		return nil
 	}
-	now := s.client.cache.now()
+	now := c.host.now()
 	drifted := h.Drifted(now)
 	if !drifted { // the clocks agree, so one of them will do for a while
 		h.checked.Store(int64(now.Mono - h.Since.Mono))
 	}
 	if !h.used.Swap(true) || drifted && !h.noticed.Swap(true) {
-		s.client.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
+		c.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
 	}
 	if !h.Valid(now) {
 		return nil
@@ -33,26 +33,25 @@ func (s *Source) serve() *held {
 }
 
 // obtain returns a valid token, and waits for one if need be.
-func (s *Source) obtain(ctx context.Context) (*held, error) {
-	if h := s.serve(); h != nil {
+func (c *client) obtain(ctx context.Context, s *source) (*held, error) {
+	if h := c.serve(s); h != nil {
 		return h, nil
 	}
-	h, err := s.wait(ctx, replica.Want{})
+	h, err := c.wait(ctx, s, replica.Want{})
 	if err != nil {
 		return nil, err
 	}
 	if !h.used.Swap(true) {
-		s.client.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
+		c.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
 	}
 	return h, nil
 }
 
 // wait waits for what a caller wants, for as long as that makes sense.
-func (s *Source) wait(ctx context.Context, want replica.Want) (h *held, err error) {
-	c := s.client
-	limit := c.cache.now().Mono + c.cache.opts.MaxWait
+func (c *client) wait(ctx context.Context, s *source, want replica.Want) (h *held, err error) {
+	limit := c.host.now().Mono + c.host.opts.MaxWait
 	if deadline, ok := ctx.Deadline(); ok {
-		limit = c.cache.now().Mono + time.Until(deadline)
+		limit = c.host.now().Mono + time.Until(deadline)
 	}
 	gaveUp := false
 	c.apply(func(_ replica.Instant, state *replica.State) { state.Wait(s.id) })
@@ -70,7 +69,7 @@ func (s *Source) wait(ctx context.Context, want replica.Want) (h *held, err erro
 		}
 		select {
 		case <-change:
-		case <-c.cache.ctx.Done():
+		case <-c.host.ctx.Done():
 			return nil, ErrClosed
 		case <-ctx.Done():
 			gaveUp = true
@@ -85,19 +84,19 @@ func (s *Source) wait(ctx context.Context, want replica.Want) (h *held, err erro
 
 // invalidate notes that the API refused the access token. It returns what is held if that
 // is it, and nil if it was replaced already.
-func (s *Source) invalidate(accessToken string) *held {
+func (c *client) invalidate(s *source, accessToken string) *held {
 	h := s.held.Load()
 	if h == nil || h.token.AccessToken != accessToken {
 		return nil
 	}
-	s.client.apply(func(now replica.Instant, state *replica.State) {
+	c.apply(func(now replica.Instant, state *replica.State) {
 		state.Invalidate(now, s.id, h.Record.Token, replica.Invalidated)
 	})
 	return h
 }
 
 // replaced waits until s holds another token than h.
-func (s *Source) replaced(ctx context.Context, h *held) error {
-	_, err := s.wait(ctx, replica.Want{Not: h.Record.Token})
+func (c *client) replaced(ctx context.Context, s *source, h *held) error {
+	_, err := c.wait(ctx, s, replica.Want{Not: h.Record.Token})
 	return err
 }
