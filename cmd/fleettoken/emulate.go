@@ -37,12 +37,6 @@ const emulateExample = `  $ export FLEETTOKEN_CLIENT_ID=my-client FLEETTOKEN_CLI
   FLEETTOKEN_CA_FILE=/home/me/ca.pem
   FLEETTOKEN_REDIS_URL=redis://127.0.0.1:6379`
 
-type emulateFlags struct {
-	auth0test.Config
-	address, caOut, redis string
-	check                 bool
-}
-
 func newEmulateCommand(a *app) *cobra.Command {
 	var flags emulateFlags
 	cmd := &cobra.Command{
@@ -79,27 +73,6 @@ func newEmulateCommand(a *app) *cobra.Command {
 	f.BoolVar(&flags.check, "check", false, "ask the emulator at --address, under the first --host, whether it serves, and end")
 	a.addTimeout(cmd, "how long to wait for its answer, with --check")
 	return cmd
-}
-
-func (f *emulateFlags) validate() error {
-	if f.TTL < time.Second {
-		return misused("--ttl is %v: a token lives a second at least", f.TTL)
-	}
-	for name, n := range map[string]int64{
-		"per-hour": int64(f.PerHour), "per-day": int64(f.PerDay), "org-per-hour": int64(f.OrganizationPerHour),
-		"org-per-day": int64(f.OrganizationPerDay), "latency": int64(f.Latency), "lag": int64(f.Lag),
-	} {
-		if n < 0 {
-			return misused("--%s is negative", name)
-		}
-	}
-	if _, _, err := net.SplitHostPort(f.address); err != nil {
-		return misused("--address is %q: write HOST:PORT", f.address)
-	}
-	if _, _, err := net.SplitHostPort(f.redis); err != nil && f.redis != "" {
-		return misused("--with-redis is %q: write HOST:PORT", f.redis)
-	}
-	return nil
 }
 
 // emulate serves until ctx ends.

@@ -1,6 +1,11 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // newHelpCommand is the help command of cobra, but that it does not take the
 // help for a command that does not exist to be that of the root.
@@ -36,4 +41,18 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	return misused("%s takes no arguments, and there is %q", cmd.Name(), args[0])
+}
+
+// knownCommand refuses what is no command, and says which one may be meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := misused("unknown command %q", args[0])
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		slices.Sort(meant)
+		path := cmd.CommandPath() + " "
+		f.problems[0].hints = []string{"did you mean '" + path + strings.Join(meant, "' or '"+path) + "'"}
+	}
+	return f
 }

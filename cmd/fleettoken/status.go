@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache"
 )
 
@@ -43,12 +39,6 @@ With --check it prints the status as well, and the exit code says whether the fl
 healthy: 0 if it has a token that can be read and lives for --min-remaining at least,
 and no block that only a person can end, such as one for a wrong secret; 1 if not, with
 the reason on the standard error; 2 if the configuration is wrong.`
-
-type statusFlags struct {
-	json, watch, check bool
-	interval           time.Duration
-	minRemaining       time.Duration
-}
 
 func newStatusCommand(a *app) *cobra.Command {
 	var flags statusFlags
@@ -124,25 +114,4 @@ func unhealthy(status tokencache.Status, minRemaining time.Duration) error {
 		return nil
 	}
 	return f
-}
-
-// look asks for the status once, and returns it also as it is printed.
-func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFlags) ([]byte, tokencache.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
-	defer cancel()
-	status, err := fleet.source.Status(ctx)
-	if err != nil {
-		return nil, status, c.explain(err)
-	}
-	// In JSON an empty list is [], which programs can range over, and not null.
-	status.Quota.Windows = append([]quota.Window{}, status.Quota.Windows...)
-	status.Quota.Blocks = append([]quota.Blocked{}, status.Quota.Blocks...)
-	status.Journal = append([]quota.Entry{}, status.Journal...)
-	var b bytes.Buffer
-	if flags.json {
-		err = json.NewEncoder(&b).Encode(status)
-	} else {
-		err = writeStatus(&b, status)
-	}
-	return b.Bytes(), status, err
 }

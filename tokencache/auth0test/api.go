@@ -6,31 +6,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
-
-// An APICall is one request that the API received.
-type APICall struct {
-	Time   time.Time  // when it was judged, UTC
-	Method string     // such as "POST"
-	Path   string     // such as "/api/cards"
-	Token  TokenState // of the bearer token, whatever the answer was
-	Status int        // 200 or 401
-	Body   []byte     // the body, up to its first 4096 bytes
-	Length int64      // how many bytes the whole body had
-}
 
 const (
 	keepCalls = 1000 // how many calls are remembered
 	keepBody  = 4096 // how many bytes of a body
 )
-
-// apiCalls is what the server remembers of its API.
-type apiCalls struct {
-	rejectAll bool
-	counts    map[TokenState]int
-	recent    []APICall
-}
 
 // APICalls returns how often the API was called with tokens of each state.
 func (s *Server) APICalls() map[TokenState]int {

@@ -3,7 +3,6 @@ package auth0test
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -64,17 +63,6 @@ func (r Request) String() string { return strings.Join(r.cells(), "  ") }
 // in the message of a failing test.
 type Ledger []Request
 
-// Requests returns every request that the token endpoint has seen.
-func (s *Server) Requests() Ledger {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := make(Ledger, len(s.rows))
-	for i, row := range s.rows {
-		l[i] = *row
-	}
-	return l
-}
-
 // Issued returns how many of the requests were issued a token.
 func (l Ledger) Issued() int {
 	return l.count(func(r Request) bool { return r.Issued })
@@ -110,17 +98,6 @@ func (l Ledger) String() string {
 	var b strings.Builder
 	_ = l.write(&b) // a strings.Builder does not fail
 	return b.String()
-}
-
-// WriteLedger prints the ledger for people, as a table with a summary.
-func (s *Server) WriteLedger(w io.Writer) error {
-	l := s.Requests()
-	if err := l.write(w); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "%d token requests, %d tokens issued, %d refused with 429, at most %d at once\n",
-		len(l), l.Issued(), l.Answered(http.StatusTooManyRequests), l.MaxConcurrent())
-	return err
 }
 
 func (l Ledger) write(w io.Writer) error {

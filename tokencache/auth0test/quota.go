@@ -83,40 +83,6 @@ type tally struct {
 	client, organization []bucket
 }
 
-// tally counts what was issued until the time seen. The caller holds s.mu.
-func (s *Server) tally(cfg Config, organization string, at, seen time.Time) tally {
-	t := tally{client: s.client.buckets(cfg.PerHour, cfg.PerDay, at, seen)}
-	if organization != "" {
-		spent := s.organizations[organization]
-		if spent == nil {
-			spent = new(spending)
-		}
-		t.organization = spent.buckets(cfg.OrganizationPerHour, cfg.OrganizationPerDay, at, seen)
-	}
-	return t
-}
-
-// spend counts one issued token. The caller holds s.mu.
-func (s *Server) spend(organization string, at time.Time) {
-	s.client.add(at, 1)
-	if organization == "" {
-		return
-	}
-	if s.organizations[organization] == nil {
-		s.organizations[organization] = new(spending)
-	}
-	s.organizations[organization].add(at, 1)
-}
-
-// Consume spends n tokens of the client's quota now, as another user of the client would
-// who uses the same client id. They appear neither in the ledger nor in
-// [Server.Issued], only in what remains.
-func (s *Server) Consume(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.client.add(now(), n)
-}
-
 // exhausted returns the bucket that is exhausted for the longest time, if any.
 // A request is allowed again when that one resets, and not before.
 func (t tally) exhausted() (last bucket, found bool) {
@@ -133,21 +99,6 @@ func (t tally) spendAll() {
 	for i := range t.client {
 		t.client[i].spent = t.client[i].quota
 	}
-}
-
-// refusal is the answer to a request for which no quota is left.
-func (t tally) refusal(form HeaderForm, at time.Time) answer {
-	what := "Client"
-	if !slices.ContainsFunc(t.client, bucket.exhausted) && slices.ContainsFunc(t.organization, bucket.exhausted) {
-		what = "Organization"
-	}
-	a := oauthError(http.StatusTooManyRequests, "too_many_requests", what+" quota exceeded")
-	form.write(a.header, t, at)
-	if b, found := t.exhausted(); found {
-		a.header.Set("Retry-After", strconv.Itoa(b.resetsIn(at)))
-		rateLimit(a.header, b.quota, 0, b.ends)
-	}
-	return a
 }
 
 // tenantLimit is the general rate limit that answers report unless they refuse

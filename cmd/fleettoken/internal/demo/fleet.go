@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +12,7 @@ import (
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
 	"github.com/fleettoken/fleettoken/tokencache"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"golang.org/x/oauth2"
 )
 
 // A fleet is the replicas that share a token, and what the demo has seen of
@@ -265,4 +268,18 @@ func (f *fleet) wire(do func(*connCutter)) {
 			}
 		}
 	})
+}
+
+// lockedOut is for how long the endpoint refuses a token to a replica on its
+// own; zero if it does not.
+func (s *slot) lockedOut() time.Duration {
+	var refused *oauth2.RetrieveError
+	if s.replica == nil {
+		return 0
+	}
+	if f := s.replica.failure.Load(); f == nil || !errors.As(f.err, &refused) || refused.Response.StatusCode != http.StatusTooManyRequests {
+		return 0
+	}
+	seconds, _ := strconv.Atoi(refused.Response.Header.Get("Retry-After"))
+	return time.Duration(seconds) * time.Second
 }

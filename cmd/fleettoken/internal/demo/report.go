@@ -1,11 +1,8 @@
 package demo
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
-	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
@@ -75,60 +72,7 @@ type Outcome struct {
 	Kept   bool   `json:"kept"` // whether it went as promised
 }
 
-// finish fills in the report.
-func (r *run) finish(interrupted bool) {
-	ledger, calls := r.env.endpoint.Requests(), r.env.endpoint.APICalls()
-	sums, adoptions, first := r.fleet.sums()
-	out := &r.report
-	out.Replicas, out.Redis, out.Seconds, out.Interrupted = r.options.Replicas, r.env.name(), time.Since(r.began).Seconds(), interrupted
-	// A replica on its own had needed a token each time that one came into its
-	// memory, and requests that fail on top.
-	out.TokenRequests, out.UnsharedTokenRequests, out.AtOnce = len(ledger), adoptions, ledger.MaxConcurrent()
-	for _, row := range ledger {
-		if row.Fault != "" {
-			out.Faults++
-		}
-		if answered(row) {
-			out.TokensIssued++
-		}
-	}
-	out.APICalls, out.FailedCalls, out.ExpiredServed = calls[auth0test.TokenValid], sums.failed, calls[auth0test.TokenExpired]
-	out.FirstTokenMS, out.RedisCommands, out.Quota, out.Ledger = milliseconds(first), sums.commands, quotaOf(ledger), ledger.String()
-	out.RedisCommandsPerCall = float64(sums.commands) / float64(max(out.APICalls, 1))
-	out.Broken = append(append([]string{}, out.Broken...), verdicts(ledger, r.rotated, calls, sums)...)
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // answered reports whether a request brought a token to its sender.
 func answered(r auth0test.Request) bool { return r.Issued && r.Status == 200 }
-
-// verdicts returns the broken promises among those that hold at all times.
-func verdicts(ledger auth0test.Ledger, rotated []time.Time, calls map[auth0test.TokenState]int, sums totals) (broken []string) {
-	add := func(promise, format string, args ...any) {
-		broken = append(broken, promise+": "+fmt.Sprintf(format, args...))
-	}
-	if sums.failed > 0 {
-		add(promiseCalls, "%d did, such as with: %s", sums.failed, sums.failure)
-	}
-	if n := calls[auth0test.TokenExpired]; n > 0 {
-		add(promiseExpired, "the API saw %d calls with one", n)
-	}
-	if n := calls[auth0test.TokenUnknown] + calls[auth0test.TokenRevoked]; n > 0 {
-		add(promiseCalls, "the API saw %d calls with a token that it does not know", n)
-	}
-	var last auth0test.Request // that brought the token in use
-	for _, i := range ledger {
-		if i.Concurrent > 1 {
-			add(promiseAtOnce, "request %d was sent while another one was in progress", i.Number)
-		}
-		asked := slices.ContainsFunc(rotated, func(at time.Time) bool { return !at.Before(last.Arrived) && !at.After(i.Arrived) })
-		if early := dueAt(last).Sub(i.Arrived); last.Issued && early > tolerance && !asked {
-			add(promiseQuota, "request %d, from %s, was sent %s before the token was due", i.Number, i.UserAgent, view.Span(early))
-		}
-		if answered(i) {
-			last = i
-		}
-	}
-	return broken
-}

@@ -22,33 +22,6 @@ type scenario struct {
 	play  func(context.Context) string
 }
 
-// The promises, by the names under which they are reported as broken.
-const (
-	promiseProblem = "replicas that do not share are locked out"
-	promiseToken   = "every replica gets a token"
-	promiseDeploys = "a deploy costs no token request"
-	promiseRotate  = "a rotation reaches every replica at once"
-	promiseMemory  = "a valid token is served from memory"
-	promiseRenewal = "a token is renewed before it expires"
-	promiseTakes   = "a renewer that dies is replaced"
-	promiseRestart = "a restart costs no token request"
-	promiseBackOff = "one refusal stops every replica for as long as the endpoint asks"
-	promiseOutage  = "a fleet survives the loss of Redis"
-	promiseCalls   = "no call fails"
-	promiseExpired = "no expired token is served"
-	promiseAtOnce  = "one replica at a time asks the endpoint"
-	promiseQuota   = "no token request is wasted"
-)
-
-const (
-	// margin is how long before the token is due a scenario begins, at least.
-	margin = 250 * time.Millisecond
-
-	// tolerance is how much earlier than the endpoint a replica may see a token
-	// as due: it counts the life from before the request is sent.
-	tolerance = 100 * time.Millisecond
-)
-
 func (r *run) script() []scenario {
 	lost := "Redis fails, and comes back empty"
 	if r.env.embedded == nil {

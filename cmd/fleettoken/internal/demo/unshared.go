@@ -2,13 +2,9 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
-
-	"golang.org/x/oauth2"
 
 	"github.com/fleettoken/fleettoken/cmd/fleettoken/internal/view"
 )
@@ -92,20 +88,6 @@ func (f *fleet) called() bool {
 		}
 	})
 	return all
-}
-
-// lockedOut is for how long the endpoint refuses a token to a replica on its
-// own; zero if it does not.
-func (s *slot) lockedOut() time.Duration {
-	var refused *oauth2.RetrieveError
-	if s.replica == nil {
-		return 0
-	}
-	if f := s.replica.failure.Load(); f == nil || !errors.As(f.err, &refused) || refused.Response.StatusCode != http.StatusTooManyRequests {
-		return 0
-	}
-	seconds, _ := strconv.Atoi(refused.Response.Header.Get("Retry-After"))
-	return time.Duration(seconds) * time.Second
 }
 
 // deployName names the n-th start of all replicas.

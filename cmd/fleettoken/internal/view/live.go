@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"charm.land/bubbles/v2/spinner"
-	"charm.land/bubbles/v2/viewport"
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 )
@@ -53,21 +52,6 @@ func (l *Live) Close() error {
 	l.program.Quit()
 	<-l.done
 	return l.err
-}
-
-// A model is the state of the view.
-type model struct {
-	last          Snapshot
-	width, height int
-	spinner       spinner.Model
-	events        viewport.Model
-	quit          bool
-}
-
-func newModel() model {
-	m := model{spinner: spinner.New(spinner.WithSpinner(spinner.MiniDot)), events: viewport.New()}
-	m.events.FillHeight = true
-	return m
 }
 
 // Init starts the spinner.

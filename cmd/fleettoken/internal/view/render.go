@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"charm.land/bubbles/v2/progress"
+	"charm.land/bubbles/v2/spinner"
+	"charm.land/bubbles/v2/viewport"
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
 )
@@ -148,4 +150,19 @@ func (m model) ends(left, right string) string {
 func (m model) rule(name, remark string) string {
 	line := strings.Repeat("─", max(m.width-lipgloss.Width(name)-lipgloss.Width(remark)-5, 0))
 	return dim("─ ") + name + dim(" "+line+" ") + remark
+}
+
+// A model is the state of the view.
+type model struct {
+	last          Snapshot
+	width, height int
+	spinner       spinner.Model
+	events        viewport.Model
+	quit          bool
+}
+
+func newModel() model {
+	m := model{spinner: spinner.New(spinner.WithSpinner(spinner.MiniDot)), events: viewport.New()}
+	m.events.FillHeight = true
+	return m
 }

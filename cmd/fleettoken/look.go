@@ -1,0 +1,38 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/fleettoken/fleettoken/quota"
+	"github.com/fleettoken/fleettoken/tokencache"
+)
+
+type statusFlags struct {
+	json, watch, check bool
+	interval           time.Duration
+	minRemaining       time.Duration
+}
+
+// look asks for the status once, and returns it also as it is printed.
+func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFlags) ([]byte, tokencache.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
+	defer cancel()
+	status, err := fleet.source.Status(ctx)
+	if err != nil {
+		return nil, status, c.explain(err)
+	}
+	// In JSON an empty list is [], which programs can range over, and not null.
+	status.Quota.Windows = append([]quota.Window{}, status.Quota.Windows...)
+	status.Quota.Blocks = append([]quota.Blocked{}, status.Quota.Blocks...)
+	status.Journal = append([]quota.Entry{}, status.Journal...)
+	var b bytes.Buffer
+	if flags.json {
+		err = json.NewEncoder(&b).Encode(status)
+	} else {
+		err = writeStatus(&b, status)
+	}
+	return b.Bytes(), status, err
+}
