@@ -33,6 +33,9 @@ func TestColdStartAndRollingRestart(t *testing.T) {
 // The renewing process is killed in the middle of its request. Another one takes
 // over when the lease ends, and nobody gets nothing.
 func TestRenewerIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("leases and refusals end by the clock")
+	}
 	f := newFleet(t, &auth0test.Config{}, "REQUEST_TIMEOUT=1s")
 	f.tenant.Inject(1, auth0test.Hang())
 	replicas := f.start(5)
@@ -109,6 +112,9 @@ func TestCallsGoOn(t *testing.T) {
 // The endpoint refuses at a cold start: one request, every process is told when
 // to come back, and then one asks.
 func TestQuotaExceededStopsEveryProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("leases and refusals end by the clock")
+	}
 	f := newFleet(t, &auth0test.Config{})
 	refusal := auth0test.QuotaExceeded(3 * time.Second)
 	refusal.SkipQuotaHeader = true

@@ -187,6 +187,7 @@ func watchedThenEnforced(t *testing.T) {
 // The header says that the quota is untouched, whatever was spent. The fleet
 // counts for itself, and is not deceived.
 func lyingHeader(t *testing.T) {
+	long(t)
 	for name, header := range map[string]string{
 		"too much left": "b=per_hour;q=5;r=5;t=3600,b=per_day;q=100;r=100;t=86400",
 		"too long":      "b=per_hour;q=5;r=4;t=86400,b=per_day;q=100;r=99;t=8640000",

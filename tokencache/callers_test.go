@@ -131,6 +131,7 @@ func (c *closer) Close() error { c.closed.Store(true); return nil }
 
 // What comes in the very moment in which a call gives up is returned, or closed.
 func TestCallAtItsTimeout(t *testing.T) {
+	long(t)
 	rdb := redis.NewClient(&redis.Options{})
 	defer rdb.Close()
 	cache, err := New(rdb, nil)

@@ -227,6 +227,7 @@ func TestSleepAfterDirect(t *testing.T) {
 // what is issued now seems to be older than what was there. Those who had the
 // token know better.
 func TestRedisClockIsSetBack(t *testing.T) {
+	long(t)
 	for _, by := range []time.Duration{2 * time.Second, 5 * time.Hour, 12 * time.Hour, 48 * time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
 			story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
@@ -257,6 +258,7 @@ func TestRedisClockIsSetBack(t *testing.T) {
 // the way. Forward, the lease is over at once, and another one may ask as well.
 // Back, it lasts for hours, and if its holder dies nobody gives it back.
 func TestRedisClockJumpsDuringALease(t *testing.T) {
+	long(t)
 	for _, row := range []struct {
 		name  string
 		by    time.Duration

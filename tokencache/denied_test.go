@@ -83,6 +83,7 @@ func TestSpentQuotaIsToldToAll(t *testing.T) {
 
 // An API refuses every token of a fleet whose budget for that is spent.
 func TestSpentForcedBudgetIsToldToAll(t *testing.T) {
+	long(t)
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 10, PerDay: 100}, Options{}, func(f *fleet) {
 		const n = 100

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,7 @@ func (silent) Printf(context.Context, string, ...any) {}
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silent{})
+	debug.SetGCPercent(400) // most of what runs here makes garbage, such as a Lua state for each script
 	os.Exit(m.Run())
 }
 
@@ -39,6 +41,15 @@ func size[T any](full, less T) T {
 		return less
 	}
 	return full
+}
+
+// long skips a test with -short: it takes a while, and shorter ones are about the same
+// code.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("this is a long story")
+	}
 }
 
 // A fleet is some replicas, each with a Redis client and a Cache of its own, on

@@ -48,6 +48,7 @@ func TestBurstOf401s(t *testing.T) {
 // An API that refuses every token: the quota is not burnt, whatever the callers
 // do, and they get the API's own answer.
 func TestAPIRefusesEveryToken(t *testing.T) {
+	long(t)
 	t.Parallel()
 	story(t, &auth0test.Config{PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		var clients []*http.Client

@@ -43,6 +43,7 @@ type simulation struct {
 	printed strings.Builder // all that was logged or returned as an error
 	over    time.Time       // when all that was to happen had
 	stock   time.Time       // since when it has been seen that the fleet has a token
+	garbled bool            // somebody damaged a key
 }
 
 // A member is a replica and its callers.
@@ -276,6 +277,9 @@ func (tr *simulation) late(start time.Time, s *Source) time.Duration {
 			d, refused := refusedFor(r)
 			if !refused {
 				d = 6 * time.Minute
+				if tr.garbled { // an answer that is lost keeps the request for a damaged record spent
+					d = 16 * time.Minute // there is one in a quarter of an hour while the quota is not known
+				}
 			}
 			if end := heard.Add(d); end.After(well) {
 				well = end

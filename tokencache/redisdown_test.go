@@ -274,6 +274,7 @@ func TestDirectBudget(t *testing.T) {
 // Redis is away for hours, and the tokens live for ten minutes. The endpoint is
 // asked as often as was agreed to; by default, that is never.
 func TestLongOutageCostsWhatWasAgreedTo(t *testing.T) {
+	long(t)
 	for budget, want := range map[int]int{0: 0, 2: 4 * 6 * 2} {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
 			opts := Options{}

@@ -211,6 +211,7 @@ func TestRefusalsArePaced(t *testing.T) {
 // A replica that cannot reach the token endpoint may be the only one. It blocks
 // nobody else, and itself for longer and longer, up to half a minute.
 func TestUnreachableForOne(t *testing.T) {
+	long(t)
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		r := f.start(1)[0]
@@ -239,6 +240,7 @@ func TestUnreachableForOne(t *testing.T) {
 // else does. Nobody asks before the later one has, and then they do not all come
 // at once.
 func TestBothBucketsAreSpent(t *testing.T) {
+	long(t)
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.tenant.Inject(1, auth0test.Fault{
@@ -286,6 +288,7 @@ func TestBothBucketsAreSpent(t *testing.T) {
 // Retry-After is heeded, whatever form it has; where it means nothing, the pause
 // is one of ours.
 func TestRetryAfter(t *testing.T) {
+	long(t)
 	for _, row := range []struct {
 		value string
 		from  time.Duration // how long the pause is, at the least
@@ -323,6 +326,7 @@ func TestRetryAfter(t *testing.T) {
 // The endpoint is out of order for an hour, and nobody has a token. Where each
 // request may spend one, the fleet asks less often.
 func TestEndpointIsOutOfOrderForAnHour(t *testing.T) {
+	long(t)
 	for status, most := range map[int]int{500: 70, 502: 25, 503: 70, 504: 25} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			story(t, nil, Options{}, func(f *fleet) {
@@ -353,6 +357,7 @@ func (f *fleet) besieged(d time.Duration) int {
 
 // The endpoint refuses for good, until somebody mends it.
 func TestEndpointRefusesForGood(t *testing.T) {
+	long(t)
 	for _, fault := range []auth0test.Fault{
 		auth0test.OAuthError(400, "invalid_request", "no"), auth0test.OAuthError(401, "invalid_client", "no"), auth0test.OAuthError(403, "access_denied", "no"),
 	} {

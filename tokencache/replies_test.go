@@ -63,6 +63,7 @@ func TestReplyOfAdmitIsLost(t *testing.T) {
 // one does that was used by somebody else and not emptied. None is taken for what
 // it is not: nobody serves the token of another audience, nor asks without end.
 func TestRepliesOfOtherQuestions(t *testing.T) {
+	long(t)
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour}, Options{}, func(f *fleet) {
 		cred := f.credentials()
@@ -115,6 +116,7 @@ func TestRepliesOfOtherQuestions(t *testing.T) {
 // Redis does what it is told, and nobody hears its reply. There is a token soon
 // all the same, for one request, which is counted as one, and the lease is free.
 func TestReplyIsLost(t *testing.T) {
+	long(t)
 	for _, row := range []struct {
 		step   string
 		script string // a word that is in no other

@@ -37,7 +37,7 @@ func TestSteadyState(t *testing.T) {
 		{5, 30 * time.Second, size(90*time.Minute, 20*time.Minute)},
 		{100, 30 * time.Second, size(10*time.Minute, 4*time.Minute)},
 	} {
-		if testing.Short() && row.replicas > 20 {
+		if testing.Short() && row.replicas > 5 {
 			continue
 		}
 		t.Run(fmt.Sprintf("%d replicas, TTL %v, %v", row.replicas, row.ttl, row.horizon), func(t *testing.T) {
@@ -55,6 +55,7 @@ func TestSteadyState(t *testing.T) {
 // A renewal that fails takes nothing from the token there is: it is served to its
 // end, and not beyond, and the renewal is tried again all the while.
 func TestRenewalFails(t *testing.T) {
+	long(t)
 	t.Parallel()
 	story(t, &auth0test.Config{TTL: 10 * time.Hour, PerHour: 42, PerDay: 100}, Options{}, func(f *fleet) {
 		f.together(f.start(5))

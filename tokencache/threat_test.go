@@ -289,6 +289,7 @@ func refusedBodies(t *testing.T) {
 // its own, and an endpoint that sends back what it got. P6 is what it is held
 // against.
 func secretsInABadWeek(t *testing.T) {
+	long(t)
 	key := []byte(canary.New())[:store.EncryptionKeySize]
 	story(t, &auth0test.Config{TTL: time.Hour, PerHour: 42, PerDay: 100}, Options{EncryptionKeys: [][]byte{key}, RedisDownBudget: &RedisDownBudget{}}, func(f *fleet) {
 		var traced bytes.Buffer

@@ -23,6 +23,9 @@ func (l *listener) Write(p []byte) (int, error) {
 // TestDemoInterrupted checks that an interrupted demo prints a report.
 func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a demo takes seconds")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	a, stderr := newTestApp(nil)

@@ -129,6 +129,9 @@ func everyCommand(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
+			if row.name == "demo" && testing.Short() {
+				t.Skip("a demo takes seconds")
+			}
 			a, _ := newTestApp(nil)
 			for _, settings := range []env{world, row.env} {
 				for name, value := range settings {

@@ -201,6 +201,9 @@ func TestRequestDuringOutage(t *testing.T) {
 // the replicas: they have no subscription.
 func TestRotationUnheard(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a demo takes seconds")
+	}
 	r := newRun(t, 2, func(o *tokencache.Options) { o.Subscribe = false })
 	script := r.script()
 	err := r.play(t.Context(), script[1:4])
@@ -260,6 +263,9 @@ func TestOutOfOrder(t *testing.T) {
 // TestInterrupted checks the report of an interrupted demo.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a demo takes seconds")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	results := 0
