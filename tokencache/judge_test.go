@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/e2e/canary"
+	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 	"github.com/fleettoken/fleettoken/tokencache/internal/replica"
 )
@@ -327,6 +329,10 @@ func (tr *simulation) recovers() {
 				ctx, cancel := context.WithTimeout(tr.ctx, patience+tr.terms.Lease)
 				defer cancel()
 				tok, err := s.Token(ctx)
+				if denied, ok := errors.AsType[*quota.DeniedError](err); ok && tr.garbled && denied.Priority == quota.Forced {
+					time.Sleep(time.Until(denied.RetryAt) + time.Second) // within a quarter of an hour
+					tok, err = s.Token(tr.ctx)
+				}
 				if err != nil && tr.tight { // by the end of the day there is a new quota
 					time.Sleep(time.Until(time.Now().UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 5*time.Minute)))
 					tok, err = s.Token(tr.ctx)
