@@ -56,6 +56,9 @@ func TestRedisCommandsPerLife(t *testing.T) {
 	for _, listen := range []bool{false, true} {
 		story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: time.Second}, Options{Subscribe: listen}, func(f *fleet) {
 			lives := size(20, 10)
+			if listen { // which is a PING now and then, so it takes longer
+				lives = 5
+			}
 			f.together(f.start(50))
 			synctest.Wait()
 			each, connections := counted(f.replicas), f.m.TotalConnectionCount()

@@ -20,10 +20,11 @@ import (
 // itself; with these options a call that is bounded is also given up, and a
 // idle replica costs Redis less:
 //
-//   - deadlines of contexts are heeded, dials and replies wait a second, and one
-//     retry is enough; by default a Redis that swallows packets is dialled
+//   - deadlines of contexts are heeded, a dial waits five seconds and a reply one, and
+//     one retry is enough; by default a Redis that swallows packets is dialled
 //     twenty times, for a hundred seconds;
-//   - connections are few and kept, and have small buffers;
+//   - connections are few, have small buffers, and are kept for about five minutes: so
+//     a name that leads to another server is followed;
 //   - the handshake leaves out what only Redis Enterprise answers, and a cluster
 //     client does not download the list of all commands (90 kB each).
 //
@@ -37,7 +38,7 @@ func NewRedisClient(opts *redis.UniversalOptions) redis.UniversalClient {
 		o = *opts
 	}
 	o.ContextTimeoutEnabled = true
-	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
+	o.DialTimeout = cmp.Or(o.DialTimeout, 5*time.Second)
 	o.DialerRetries = cmp.Or(o.DialerRetries, 1)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, time.Second)
@@ -45,6 +46,8 @@ func NewRedisClient(opts *redis.UniversalOptions) redis.UniversalClient {
 	o.PoolSize = cmp.Or(o.PoolSize, 4)
 	o.PipelinePoolSize = cmp.Or(o.PipelinePoolSize, -1)
 	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, -1)
+	o.ConnMaxLifetime = cmp.Or(o.ConnMaxLifetime, 5*time.Minute)
+	o.ConnMaxLifetimeJitter = cmp.Or(o.ConnMaxLifetimeJitter, time.Minute)
 	o.ReadBufferSize = cmp.Or(o.ReadBufferSize, 8<<10)
 	o.WriteBufferSize = cmp.Or(o.WriteBufferSize, 4<<10)
 	o.DisableIdentity = true

@@ -126,6 +126,8 @@ type redisSign struct {
 const (
 	namePassword  = "give the user name and the password of Redis"
 	checkPassword = "check the user name and the password of Redis"
+	closesAtOnce  = "this server closes connections at once, as a Redis does in protected mode or with as many clients as it accepts: its log says why"
+	otherRedis    = "this Redis, or a proxy before it, does not allow a command that is needed: tokencache/acl lists them"
 	moreRights    = "the user of Redis needs more rights: see tokencache/acl"
 )
 
@@ -157,6 +159,11 @@ func redisSigns() []redisSign {
 		{"OOM ", transient, "this Redis has no memory left: raise its maxmemory, or let it evict keys"},
 		{"MISCONF", transient, "this Redis cannot save its data: its log says why"},
 		{"max number of clients", transient, "this Redis has as many clients as it accepts: raise its maxclients"},
+		{"unsupported command", configuration, otherRedis},
+		{"command is not", configuration, otherRedis}, // allowed, or supported
+		{"command not", configuration, otherRedis},
+		{"broken pipe", transient, closesAtOnce},
+		{"connection reset", transient, closesAtOnce},
 		{"EOF", transient, "if this Redis requires TLS, connect with it (rediss:// in a URL)"},
 	}
 }

@@ -34,6 +34,9 @@ func TestRedisErrors(t *testing.T) {
 		{"WRONGPASS invalid username-password pair or user is disabled.", RedisConfiguration},
 		{"NOPERM this user has no permissions to run the 'eval' command", RedisConfiguration},
 		{"ERR unknown command 'EVAL'", RedisConfiguration},
+		{"ERR unsupported command", RedisConfiguration},
+		{"ERR command is not allowed", RedisConfiguration},
+		{"ERR This command is not supported by this proxy", RedisConfiguration},
 		{"MOVED 3999 127.0.0.1:6381", RedisConfiguration},
 		{"DENIED Redis is running in protected mode", RedisConfiguration},
 	} {

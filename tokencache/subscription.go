@@ -33,16 +33,20 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	case <-c.host.ctx.Done():
 		return
 	}
+	interval := keepAlive
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
 		if sub, err := c.open(ctx); err == nil {
 			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
-			broken := c.handleAll(sub, unwanted)
+			quiet, broken := c.handleAll(sub, interval, unwanted)
 			sub.close()
+			if broken && quiet < interval {
+				interval = max(quiet/2, keepAliveLeast)
+			}
 			c.apply(func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
 			again = true
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > keepAliveLeast {
 			failures = 1
 		}
 		select {
@@ -55,20 +59,43 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	}
 }
 
+// keepAlive is how long a subscription may be quiet before a PING shows whether it still
+// stands. A connection that broke after a shorter quiet, as behind a proxy with an idle
+// limit, makes it shorter, down to keepAliveLeast.
+const (
+	keepAlive      = 90 * time.Second
+	keepAliveLeast = 5 * time.Second
+)
+
 // handleAll applies notifications until the subscription breaks, which it reports, or is
-// wanted no longer.
-func (c *client) handleAll(sub *subscription, unwanted <-chan struct{}) (broken bool) {
+// wanted no longer. It returns for how long nothing was received before that. Every
+// interval of quiet it sends a PING, and without an answer the subscription counts as
+// broken.
+func (c *client) handleAll(sub *subscription, interval time.Duration, unwanted <-chan struct{}) (quiet time.Duration, broken bool) {
+	heard, asked := time.Now(), false
 	for {
+		next := time.Until(heard.Add(interval))
+		if asked {
+			next = time.Until(heard.Add(interval + c.host.redisTimeout))
+		}
 		select {
 		case message, open := <-sub.messages:
 			if !open {
-				return true
+				return time.Since(heard), true
 			}
-			c.handle(message, sub.opened)
+			heard, asked = time.Now(), false
+			if message != nil { // or it is the answer to a PING
+				c.handle(message, sub.opened)
+			}
+		case <-time.After(next):
+			if asked || sub.ping() != nil {
+				return time.Since(heard), true
+			}
+			asked = true
 		case <-unwanted:
-			return false
+			return 0, false
 		case <-c.host.ctx.Done():
-			return false
+			return 0, false
 		}
 	}
 }
@@ -108,7 +135,8 @@ func (c *client) named(id string) (batch []*source) {
 // A subscription is a connection that receives a client's notifications. It must be
 // closed.
 type subscription struct {
-	messages chan []byte // closed when it has broken
+	messages chan []byte // nil for the answer to a PING; closed when it has broken
+	ping     func() error
 	close    func()
 	opened   replica.Instant // before it was asked for
 }
@@ -117,7 +145,7 @@ type subscription struct {
 // unless the connection breaks.
 //
 // The messages are read here and not through PubSub.Channel, which sends a PING every
-// three seconds and waits for no answer to it.
+// three seconds and waits for no answer to it: see handleAll.
 func (c *client) open(ctx context.Context) (*subscription, error) {
 	opened := c.host.now()
 	sub, err := call(ctx, c.host, func(ctx context.Context) (*redis.PubSub, error) {
@@ -131,7 +159,10 @@ func (c *client) open(ctx context.Context) (*subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &subscription{messages: make(chan []byte, 16), opened: opened, close: func() {
+	l := &subscription{messages: make(chan []byte, 16), opened: opened, ping: func() error {
+		_, err := call(ctx, c.host, func(ctx context.Context) (struct{}, error) { return struct{}{}, sub.Ping(ctx) })
+		return err
+	}, close: func() {
 		// Nothing else ends the read below, so this is not a call, of which there may
 		// be too many already. It waits for the client's own lock.
 		closed := make(chan struct{})
@@ -158,13 +189,21 @@ func (l *subscription) read(sub *redis.PubSub) {
 	over, end := context.WithCancel(context.Background())
 	end()
 	for {
-		message, err := sub.ReceiveMessage(over)
+		received, err := sub.Receive(over)
 		if err != nil {
 			return
 		}
+		var text []byte
+		switch received := received.(type) {
+		case *redis.Message:
+			text = []byte(received.Payload)
+		case *redis.Pong:
+		default:
+			continue
+		}
 		for {
 			select {
-			case l.messages <- []byte(message.Payload):
+			case l.messages <- text:
 			default:
 				select {
 				case <-l.messages:

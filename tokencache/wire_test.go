@@ -32,6 +32,7 @@ type link struct {
 	shift    bool          // each connection gives each reply to the next question
 	frozen   int           // how often it was frozen, and not thawed yet
 	bytewise bool          // replies come one byte at a time
+	limit    time.Duration // a connection that is idle for so long is closed; zero: none is
 	up       []*wire
 }
 
@@ -54,8 +55,24 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, err
 	}
 	conn := newWire(pipe, l)
-	l.set(func() { l.up = append(l.up, conn) })
+	l.set(func() {
+		l.up = append(l.up, conn)
+		if l.limit > 0 {
+			conn.idle = time.AfterFunc(l.limit, conn.end)
+		}
+	})
 	return conn, nil
+}
+
+// deafen lets what is connected receive nothing more, and breaks nothing, as when the
+// other host has gone without a word.
+func (l *link) deafen() {
+	l.mu.Lock()
+	up := slices.Clone(l.up)
+	l.mu.Unlock()
+	for _, conn := range up {
+		conn.signal(func() { conn.deaf = true })
+	}
 }
 
 var errUnplugged = errors.New("the test has unplugged the network")
@@ -119,7 +136,19 @@ type wire struct {
 	last     []byte    // the reply that the next question gets
 	err      error     // what comes after that
 	deadline time.Time // of reading
+	deaf     bool      // nothing arrives any more
 	change   chan struct{}
+
+	idle *time.Timer // ends it; nil if nothing does
+}
+
+// used notes that something was sent or received.
+func (w *wire) used() {
+	w.link.mu.Lock()
+	defer w.link.mu.Unlock()
+	if w.idle != nil {
+		w.idle.Reset(w.link.limit)
+	}
 }
 
 func newWire(conn net.Conn, l *link) *wire {
@@ -176,6 +205,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	w.link.mu.Unlock()
 	n, err := w.next(p)
+	w.used()
 	w.link.mu.Lock()
 	delay := w.link.usual + w.link.delay
 	lost := n > 0 && w.link.lose > 0
@@ -205,6 +235,7 @@ func (w *wire) next(p []byte) (int, error) {
 		frozen := w.link.isFrozen()
 		w.mu.Lock()
 		change, deadline := w.change, w.deadline
+		frozen = frozen || w.deaf
 		switch {
 		case !frozen && len(w.kept) > 0:
 			n := copy(p, w.kept)
@@ -231,6 +262,7 @@ func (w *wire) next(p []byte) (int, error) {
 }
 
 func (w *wire) Write(p []byte) (int, error) {
+	w.used()
 	n, err := w.Conn.Write(p)
 	if err != nil {
 		w.mu.Lock()
@@ -243,6 +275,11 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 func (w *wire) Close() error {
+	w.link.mu.Lock()
+	if w.idle != nil {
+		w.idle.Stop()
+	}
+	w.link.mu.Unlock()
 	w.signal(func() { w.err = net.ErrClosed })
 	return w.Conn.Close()
 }

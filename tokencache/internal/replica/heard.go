@@ -41,15 +41,19 @@ func (s *State) Subscribed(now, opened Instant, again bool, random float64) {
 }
 
 // Unsubscribed notes that notifications do not arrive any more. broken is set if the
-// replica did not close the subscription itself.
+// replica did not close the subscription itself. Then a fetch shows whether Redis can be
+// used, and an outage is known when it begins.
 func (s *State) Unsubscribed(now Instant, broken bool, random float64) {
 	s.Subscription.Open = false
 	if !broken {
 		return
 	}
 	for i := range s.Tokens {
-		if t := &s.Tokens[i]; t.Blocking(now) && t.Hold.Until > now.Mono {
+		switch t := &s.Tokens[i]; {
+		case t.Blocking(now) && t.Hold.Until > now.Mono:
 			t.fetchBy(now.Mono + part(pollUnsubscribed, random))
+		case t.Held.Valid(now):
+			t.fetchBy(now.Mono + part(time.Second, random)) // not all replicas at once
 		}
 	}
 }

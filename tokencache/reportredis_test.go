@@ -1,0 +1,103 @@
+package tokencache
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// TestReportRedis has what users have reported of Redis, and of what lies before it. The
+// names begin with those of the reports.
+func TestReportRedis(t *testing.T) {
+	ten := &auth0test.Config{TTL: 10 * time.Hour, Latency: 100 * time.Millisecond}
+	subscribed := func(t *testing.T, limit time.Duration, tell func(f *fleet, changes func() []string)) {
+		t.Parallel()
+		var mu sync.Mutex
+		var seen []string
+		hooks := &Hooks{Redis: func(i RedisInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			change := "up"
+			if i.Err != nil {
+				change = "down"
+			}
+			seen = append(seen, change)
+		}}
+		story(t, ten, Options{Subscribe: true, Hooks: hooks}, func(f *fleet) {
+			r := f.start(1)[0]
+			r.net.set(func() { r.net.limit = limit })
+			f.token(r)
+			time.Sleep(10 * time.Second)
+			tell(f, func() []string {
+				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
+				return append([]string{}, seen...)
+			})
+		})
+	}
+	for _, limit := range []time.Duration{15 * time.Second, 30 * time.Second, 50 * time.Second, 5 * time.Minute} {
+		t.Run("D6 an idle limit of "+limit.String(), func(t *testing.T) {
+			subscribed(t, limit, func(f *fleet, changes func() []string) {
+				r := f.replicas[0]
+				time.Sleep(10 * time.Minute) // to find the limit
+				each, dials := counted(f.replicas), r.net.dials
+				time.Sleep(time.Hour)
+				if n := each(); n > 0 {
+					f.t.Errorf("%v commands in an hour, want none", n)
+				}
+				if n := r.net.dials - dials; n > 0 {
+					f.t.Errorf("%d connections in an hour, want none", n)
+				}
+				if got := changes(); len(got) > 0 {
+					f.t.Errorf("Redis was said to be %v", got)
+				}
+			})
+		})
+	}
+	t.Run("D7 a subscription that nothing arrives on", func(t *testing.T) {
+		subscribed(t, 0, func(f *fleet, _ func() []string) {
+			r := f.replicas[0]
+			old := f.token(r)
+			r.net.deafen()
+			time.Sleep(2 * time.Minute)
+			if err := f.start(1)[0].source.Rotate(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if f.token(r) == old {
+				f.t.Error("a rotation was not heard, two minutes after the connection had gone deaf")
+			}
+		})
+	})
+	for name, away := range map[string]func(f *fleet) (back func()){
+		"D8 the network to Redis breaks": func(f *fleet) func() { f.replicas[0].net.cut(); return f.replicas[0].net.mend },
+		"D8 Redis is stopped":            func(f *fleet) func() { return f.replicas[0].net.freeze() },
+		"D8 Redis refuses, after a restart": func(f *fleet) func() {
+			f.m.SetError("LOADING Redis is loading the dataset in memory")
+			f.replicas[0].net.drop()
+			return func() { f.m.SetError("") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			subscribed(t, 0, func(f *fleet, changes func() []string) {
+				back := away(f)
+				time.Sleep(keepAlive + 5*time.Second)
+				if got := strings.Join(changes(), " "); got != "down" {
+					f.t.Errorf("Redis is away: got %q", got)
+				}
+				time.Sleep(10 * time.Minute)
+				back()
+				time.Sleep(time.Minute)
+				if got := strings.Join(changes(), " "); got != "down up" {
+					f.t.Errorf("Redis is back: got %q", got)
+				}
+				f.want(1)
+			})
+		})
+	}
+}
