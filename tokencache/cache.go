@@ -73,7 +73,7 @@ func (c *Cache) Source(cred Credentials) (*Source, error) {
 		c.clients[names.Lock] = cl
 	}
 	s := &Source{client: cl}
-	cl.add(&s.source, cred, store.NewToken(names, id, ring))
+	cl.add(&s.source, cred, store.NewToken(names, id, ring), ring)
 	c.sources[local] = s
 	return s, nil
 }

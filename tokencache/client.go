@@ -67,12 +67,16 @@ func newClient(h *host, names store.Names, label string) *client {
 }
 
 // add makes s one of the client's sources.
-func (c *client) add(s *source, cred Credentials, token *store.Token) {
+//
+// Redis has the names of the scopes. One for a secret is made with the encryption key, so
+// that no guess of the secret can be tested with it.
+func (c *client) add(s *source, cred Credentials, token *store.Token, ring store.KeyRing) {
+	asked := []string{cred.TokenURL, cred.ClientID, cred.ClientSecret, cred.Encoding.String()}
 	s.cred, s.request, s.token, s.change = cred, cred.request(), token, make(chan struct{})
 	s.scopes = endpoint.Scopes{
 		Audience:    quota.Named("audience", token.ID),
-		Credentials: quota.Named("credentials", store.Hash("credentials", cred.ClientSecret, cred.Encoding.String())),
-		Request:     quota.Named("request", store.Hash(token.ID, cred.ClientSecret, cred.Encoding.String())),
+		Credentials: quota.Named("credentials", ring.Name(asked...)),
+		Request:     quota.Named("request", ring.Name(append(asked, token.ID)...)),
 	}
 	s.scopeList = []quota.Scope{quota.Client, quota.Tenant, s.scopes.Audience, s.scopes.Credentials, s.scopes.Request}
 	if cred.Organization != "" {

@@ -98,10 +98,15 @@ type Options struct {
 
 	// Subscribe keeps one connection per client open for notifications, so that a
 	// renewal or rotation by another replica arrives at once, also while no caller
-	// waits. It costs Redis a connection per replica, and no command but the fetch
-	// that follows a notification and would be due anyway. False means that a replica
-	// fetches when renewal is due or the API refuses the token, and subscribes only
-	// while a caller waits.
+	// waits. It costs Redis a connection per replica, a PING after each minute and a
+	// half of quiet, and no command but the fetch that follows a notification and would
+	// be due anyway. The connection also shows when Redis cannot be used, and when it can
+	// again: Logger and Hooks.Redis hear of it within seconds if the connection breaks,
+	// and within two minutes if nothing arrives any more.
+	//
+	// False means that a replica fetches when renewal is due or the API refuses the
+	// token, and subscribes only while a caller waits. It learns of an outage of Redis
+	// with the next fetch, which may be hours later.
 	Subscribe bool
 
 	// Logger logs what changes, and never a token or a secret. Nil means that nothing

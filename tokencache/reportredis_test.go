@@ -1,13 +1,16 @@
 package tokencache
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
 // TestReportRedis has what users have reported of Redis, and of what lies before it. The
@@ -40,6 +43,34 @@ func TestReportRedis(t *testing.T) {
 			})
 		})
 	}
+	t.Run("D4 a secret that can be guessed", func(t *testing.T) {
+		t.Parallel()
+		key := func(b byte) [][]byte { return [][]byte{bytes.Repeat([]byte{b}, 32)} }
+		story(t, ten, Options{EncryptionKeys: key(1)}, func(f *fleet) {
+			f.tenant.Update(func(c *auth0test.Config) { c.ClientSecret = "another" })
+			r := f.start(1)[0]
+			if _, err := r.source.Token(f.t.Context()); ClassOf(err) != ClassCredentials {
+				f.t.Fatalf("got %v, want that the secret is wrong", err)
+			}
+			dump := f.m.Dump()
+			if !strings.Contains(dump, string(r.source.scopes.Credentials)) {
+				f.t.Error("the refusal left no block for the credentials")
+			}
+			// What somebody who has no key can make of a guess, even the right one.
+			f.opts.EncryptionKeys = key(2)
+			guess := f.start(1)[0].source
+			secret := guess.cred.ClientSecret
+			for _, name := range []quota.Scope{
+				guess.scopes.Credentials, guess.scopes.Request, quota.Named("credentials", secret),
+				quota.Named("credentials", store.Hash("credentials", secret, guess.cred.Encoding.String())),
+				quota.Named("request", store.Hash(guess.token.ID, secret, guess.cred.Encoding.String())),
+			} {
+				if strings.Contains(dump, string(name)) {
+					f.t.Errorf("%s is in Redis", name)
+				}
+			}
+		})
+	})
 	for _, limit := range []time.Duration{15 * time.Second, 30 * time.Second, 50 * time.Second, 5 * time.Minute} {
 		t.Run("D6 an idle limit of "+limit.String(), func(t *testing.T) {
 			subscribed(t, limit, func(f *fleet, changes func() []string) {

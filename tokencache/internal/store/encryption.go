@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -33,8 +34,9 @@ var (
 // ciphertext. A key is chosen by its id and never by trial, and the id is derived from
 // the key, so a wrong key is known as such before it is used.
 type EncryptionKey struct {
-	id   [idSize]byte
-	aead cipher.AEAD
+	id     [idSize]byte
+	aead   cipher.AEAD
+	naming []byte
 }
 
 // NewEncryptionKey returns the key made from 32 random bytes.
@@ -68,7 +70,22 @@ func derive(secret []byte, info string) (EncryptionKey, error) {
 	if err != nil {
 		return EncryptionKey{}, err
 	}
-	return EncryptionKey{id: [idSize]byte(id), aead: aead}, nil
+	naming, err := hkdf.Key(sha256.New, secret, []byte("fleettoken"), "name\x00"+info, EncryptionKeySize)
+	if err != nil {
+		return EncryptionKey{}, err
+	}
+	return EncryptionKey{id: [idSize]byte(id), aead: aead, naming: naming}, nil
+}
+
+// Name returns a name for what must not be guessed from it, such as a client secret. Who
+// has another key, or none, cannot tell which parts it is for.
+func (r KeyRing) Name(parts ...string) string {
+	mac := hmac.New(sha256.New, r[0].naming)
+	for _, part := range parts {
+		_, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		_, _ = mac.Write([]byte(part))
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // ID names the key. It reveals nothing about it.
