@@ -8,9 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
+	"github.com/redis/go-redis/v9"
 )
 
 // TestReportRedis has what users have reported of Redis, and of what lies before it. The
@@ -43,6 +45,30 @@ func TestReportRedis(t *testing.T) {
 			})
 		})
 	}
+	t.Run("D1 D2 the name of Redis leads to another server", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			first, second := miniredis.NewMiniRedis(), miniredis.NewMiniRedis()
+			at := &link{m: first}
+			rdb := NewRedisClient(&redis.UniversalOptions{Addrs: []string{"redis.test:6379"}, Dialer: at.dial})
+			set := func(value string) {
+				if err := rdb.Set(t.Context(), "key", value, 0).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set("before")
+			at.set(func() { at.m = second })
+			set("at once") // over the connection that is there, as its server answers
+			time.Sleep(6 * time.Minute)
+			set("later")
+			for m, want := range map[*miniredis.Miniredis]string{first: "at once", second: "later"} {
+				if got, _ := m.Get("key"); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+			_ = rdb.Close()
+		})
+	})
 	t.Run("D4 a secret that can be guessed", func(t *testing.T) {
 		t.Parallel()
 		key := func(b byte) [][]byte { return [][]byte{bytes.Repeat([]byte{b}, 32)} }

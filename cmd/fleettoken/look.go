@@ -17,12 +17,12 @@ type statusFlags struct {
 }
 
 // look asks for the status once, and returns it also as it is printed.
-func (a *app) look(ctx context.Context, c *config, fleet *fleet, flags statusFlags) ([]byte, tokencache.Status, error) {
+func (a *app) look(ctx context.Context, fleet *fleet, flags statusFlags) ([]byte, tokencache.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
 	defer cancel()
 	status, err := fleet.source.Status(ctx)
 	if err != nil {
-		return nil, status, c.explain(err)
+		return nil, status, err
 	}
 	// In JSON an empty list is [], which programs can range over, and not null.
 	status.Quota.Windows = append([]quota.Window{}, status.Quota.Windows...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -73,9 +74,18 @@ func newStatusCommand(a *app) *cobra.Command {
 			if flags.watch {
 				return a.watch(cmd.Context(), c, fleet, flags)
 			}
-			text, status, err := a.look(cmd.Context(), c, fleet, flags)
-			if err != nil {
+			ctx, cancel := context.WithTimeout(cmd.Context(), a.flags.timeout)
+			defer cancel()
+			timer := time.AfterFunc(patience, func() { a.say("still waiting for Redis") })
+			defer timer.Stop()
+			var text []byte
+			var status tokencache.Status
+			err = untilRedisAnswers(ctx, func() (err error) {
+				text, status, err = a.look(ctx, fleet, flags)
 				return err
+			})
+			if err != nil {
+				return c.explain(err)
 			}
 			if _, err = a.stdout.Write(text); err != nil || !flags.check {
 				return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,6 +26,7 @@ type tokenWait struct {
 
 	mu   sync.Mutex
 	last error // why the last token request brought no token, or was not sent
+	away error // why Redis cannot be used; nil if it can
 }
 
 // waitFor joins the fleet and calls f, which waits for a token, with a context
@@ -41,6 +43,7 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	waiting.Options.Hooks = &tokencache.Hooks{
 		Requested: func(info tokencache.RequestedInfo) { w.note(info.Err) },
 		Denied:    func(info tokencache.DeniedInfo) { w.note(info.Err) },
+		Redis:     func(info tokencache.RedisInfo) { w.see(info.Err) },
 	}
 	waiting.Options.RequestTimeout = requestTimeout(c.Options.RequestTimeout, a.flags.timeout)
 	fleet, err := waiting.join()
@@ -50,13 +53,13 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	defer fleet.close()
 	timer := time.AfterFunc(patience, func() {
 		reason := ""
-		if last := w.lastError(); last != nil {
+		if last := cmp.Or(w.redisError(), w.lastError()); last != nil {
 			reason = ": " + last.Error()
 		}
 		a.say("still waiting for the fleet's token%s", reason)
 	})
 	defer timer.Stop()
-	if err := f(ctx, fleet); err != nil {
+	if err := untilRedisAnswers(ctx, func() error { return f(ctx, fleet) }); err != nil {
 		failure := c.explain(err)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			_ = fleet.cache.Close() // waits for a request that is under way, and so for what it comes to
@@ -68,6 +71,32 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	}
 	return nil
 }
+
+// untilRedisAnswers calls f again as long as Redis cannot be used for a reason that passes,
+// such as a failover, until ctx ends. It returns the last error of f.
+func untilRedisAnswers(ctx context.Context, f func() error) error {
+	var away error
+	for {
+		err := f()
+		if e, ok := errors.AsType[*tokencache.RedisError](err); !ok || e.Kind != tokencache.RedisTransient {
+			if err != nil && away != nil && errors.Is(err, context.Cause(ctx)) {
+				return away // which says more than that the time is over
+			}
+			return err
+		}
+		if ctx.Err() == nil {
+			away = err
+		}
+		select {
+		case <-time.After(redisPause):
+		case <-ctx.Done():
+			return cmp.Or(away, err)
+		}
+	}
+}
+
+// redisPause is how long the command waits before it asks a Redis again that cannot be used.
+const redisPause = 250 * time.Millisecond
 
 // requestTimeout bounds a token request so that it is not waited for much longer
 // than people said that they wait. The library wants it to have half a second.
@@ -89,6 +118,20 @@ func (w *tokenWait) note(err error) {
 	if callsForPerson(err) {
 		w.stop(err)
 	}
+}
+
+// see takes what is heard of Redis: an error, or nil if it can be used again.
+func (w *tokenWait) see(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = err
+}
+
+// redisError returns why Redis cannot be used, nil if it can.
+func (w *tokenWait) redisError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.away
 }
 
 // lastError returns what went wrong last, nil if nothing did.

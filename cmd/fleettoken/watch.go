@@ -32,7 +32,10 @@ func (a *app) watch(ctx context.Context, c *config, fleet *fleet, flags statusFl
 	ticker := time.NewTicker(flags.interval)
 	defer ticker.Stop()
 	for {
-		text, _, err := a.look(ctx, c, fleet, flags)
+		text, _, err := a.look(ctx, fleet, flags)
+		if err != nil {
+			err = c.explain(err)
+		}
 		failure, failed := errors.AsType[*failure](err)
 		switch {
 		case ctx.Err() != nil:

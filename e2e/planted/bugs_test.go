@@ -181,4 +181,14 @@ var bugs = []bug{
 	{"a stored window may last for ever", "quota/common.lua", "w.length > MAX_BLOCK or ", "", "TestThreat/S08"},
 	{"an attempt may lie in the future", "quota/common.lua", " or at > now + SLACK", "", "TestThreat/S08"},
 	{"a block is read in another way than the scripts do", "quota/block.go", "number == \"\" || len(number) > 15 || ", "", "FuzzStoredState"},
+
+	// What lies before Redis.
+	{"a subscription that is deaf is not noticed", "tokencache/subscription.go", "if asked || sub.ping() != nil {", "if sub.ping() != nil {", "TestReportRedis"},
+	{"an idle limit breaks a subscription again and again", "tokencache/subscription.go", "interval = max(quiet/2, keepAliveLeast)", "_ = quiet", "TestReportRedis"},
+	{"an outage is not noticed by a replica that rests", "tokencache/internal/replica/heard.go", "\t\tcase t.Held.Valid(now):", "\t\tcase false:", "TestReportRedis"},
+	{"a connection outlives a name that moves", "tokencache/redis.go", "cmp.Or(o.ConnMaxLifetime, 5*time.Minute)", "cmp.Or(o.ConnMaxLifetime, -1)", "TestReportRedis"},
+	{"a guess of the secret can be tested", "tokencache/client.go", "ring.Name(asked...)", "store.Hash(asked...)", "TestReportRedis"},
+	{"a guess of the secret of one token can be tested", "tokencache/client.go", "ring.Name(append(asked, token.ID)...)", "store.Hash(append(asked, token.ID)...)", "TestReportRedis"},
+	{"what a proxy refuses gets no advice", "tokencache/rediserror.go", `{"unsupported command", configuration, otherRedis},`, "", "TestRedisErrors"},
+	{"the command gives up when Redis is away for a moment", "cmd/fleettoken/tokenwait.go", "e.Kind != tokencache.RedisTransient", `e.Kind != ""`, "TestReport"},
 }
