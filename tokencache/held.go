@@ -17,6 +17,8 @@ type held struct {
 	header []string  // the value of the Authorization header, shared by all requests
 	since  time.Time // Held.Since by the monotonic clock
 
+	previous atomic.Pointer[held] // the token before, which may still be valid; nil if it is not to be used
+
 	checked atomic.Int64 // the age at which both clocks were last compared
 	used    atomic.Bool  // a caller was served from it
 	noticed atomic.Bool  // the clocks were seen to disagree
@@ -36,7 +38,12 @@ func newHeld(o *host, old *held, t *replica.Token) *held {
 	}
 	if old.same(h) {
 		h.header = old.header
+		h.previous.Store(old.previous.Load())
 	} else {
+		if old != nil && !h.Record.Forced { // or the one before was refused, or is to go
+			old.previous.Store(nil)
+			h.previous.Store(old)
+		}
 		h.header = []string{p.tokenType + " " + p.accessToken}
 	}
 	h.used.Store(t.Used)
@@ -53,6 +60,16 @@ func (h *held) GoString() string { return h.String() }
 // again.
 func (h *held) same(other *held) bool {
 	return h != nil && other != nil && h.Record.Token == other.Record.Token
+}
+
+// settling is how long an API may refuse a token that was just issued: it has not heard of
+// it yet, or its clock is behind, and the token is not valid before a time (RFC 7519 section
+// 4.1.5).
+const settling = 5 * time.Second
+
+// settles returns for how long h is still to be tried again when an API refuses it.
+func (h *held) settles(now replica.Instant) time.Duration {
+	return settling - (h.Record.Lifetime - h.Left(now))
 }
 
 // clockCheckInterval is how long the monotonic clock alone is believed. It stops while

@@ -170,6 +170,8 @@ func TestReportAPI(t *testing.T) {
 			t.Parallel()
 			story(t, &auth0test.Config{PerHour: 42}, row.options, func(f *fleet) {
 				r := f.start(1)[0]
+				f.token(r)
+				time.Sleep(time.Minute) // a token that is older than seconds
 				calls := 0
 				client := &http.Client{Transport: r.source.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
 					if calls++; calls == 1 {
@@ -192,6 +194,74 @@ func TestReportAPI(t *testing.T) {
 			})
 		})
 	}
+	for _, row := range []struct {
+		name     string
+		cfg      auth0test.Config
+		renewed  bool          // the token that is refused is the second
+		refused  time.Duration // how long the API refuses a new token
+		requests int
+	}{
+		{"C3 a new token is refused for two seconds", auth0test.Config{}, false, 2 * time.Second, 1},
+		{"C3 a new token is refused for two seconds, after a renewal", auth0test.Config{}, true, 2 * time.Second, 2},
+		{"C3 a new token is refused for long, after a renewal", auth0test.Config{}, true, 4 * time.Second, 2},
+		{"C3 a token is refused for good", auth0test.Config{}, false, time.Hour, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.cfg.TTL, row.cfg.PerHour = time.Hour, 42
+			story(t, &row.cfg, Options{}, func(f *fleet) {
+				r := f.start(1)[0]
+				known := map[string]time.Time{} // when the API saw a token first
+				if row.renewed {
+					old := f.token(r)
+					known[old] = time.Time{}
+					for f.token(r) == old {
+						time.Sleep(time.Second)
+					}
+				}
+				calls := 0
+				client := &http.Client{Transport: r.source.Transport(roundTripper(func(req *http.Request) (*http.Response, error) {
+					calls++
+					token := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
+					if _, ok := known[token]; !ok {
+						known[token] = time.Now()
+						if row.refused == time.Hour && len(known) > 1 {
+							known[token] = time.Time{}
+						}
+					}
+					if time.Since(known[token]) < row.refused {
+						return answer(401, `Bearer error="invalid_token"`, empty()), nil
+					}
+					return answer(200, "", empty()), nil
+				}))}
+				began := time.Now()
+				resp, err := client.Get("https://api.test/")
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				if took := time.Since(began); row.renewed && took > 0 {
+					f.t.Errorf("it took %v, although the token before is valid", took)
+				}
+				if resp.StatusCode != 200 || calls < 2 {
+					f.t.Errorf("got status %d after %d calls, want 200, and that the first is refused", resp.StatusCode, calls)
+				}
+				f.want(row.requests)
+			})
+		})
+	}
+	t.Run("C3 the token before a rotation is not used again", func(t *testing.T) {
+		t.Parallel()
+		story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
+			r := f.start(1)[0]
+			f.token(r)
+			if err := r.source.Rotate(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+			if r.source.held.Load().previous.Load() != nil {
+				f.t.Error("it is kept")
+			}
+		})
+	})
 	t.Run("C2 a body that never ends", func(t *testing.T) {
 		t.Parallel()
 		story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -37,7 +38,9 @@ func (s *Source) Client(ctx context.Context) *http.Client {
 // An answer with status 401 means that the API refused the token; see
 // [Source.Invalidate]. One whose WWW-Authenticate field has the error of something else,
 // such as insufficient_scope (RFC 6750 section 3.1), does not, and goes to the caller.
-// [Options].TokenRefused decides otherwise. If the fleet gets another token, the request is
+// [Options].TokenRefused decides otherwise. A token that was issued in the last five seconds
+// is not replaced: the request is sent again, with the token before it if that is valid,
+// and with the same one, since an API may hear of a token late. If the fleet gets another token, the request is
 // sent once more, provided that its body can be (there is none, or GetBody is set).
 // Otherwise the caller gets the answer as it came.
 func (s *Source) Transport(base http.RoundTripper) http.RoundTripper {
@@ -76,8 +79,50 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.unauthorized(req, resp, h)
 }
 
+// unsettled tries again while h is so young that an API may refuse it for that: with the
+// token before it if that is valid, and with h after a pause. It returns the answer, and
+// whether that means that the token is to be replaced.
+func (t *transport) unsettled(req *http.Request, resp *http.Response, h *held) (*http.Response, bool) {
+	again, ok := replay(req)
+	host := t.source.client.host
+	try := h.previous.Load()
+	for pause := 100 * time.Millisecond; h.settles(host.now()) > 0; pause *= 2 {
+		if !ok {
+			return resp, false
+		}
+		if try == nil || try == h || !try.Valid(host.now()) {
+			try = h
+			select {
+			case <-time.After(min(pause, h.settles(host.now()))):
+			case <-req.Context().Done():
+				return resp, false
+			}
+		}
+		body, err := again()
+		if err != nil {
+			return resp, false
+		}
+		retry := authorized(req, try)
+		retry.Body = body
+		next, err := t.base.RoundTrip(retry)
+		if err != nil { // the answer that there is says more
+			return resp, false
+		}
+		_ = resp.Body.Close() // unread: an API may never send the end of it
+		if resp = next; !host.opts.TokenRefused(resp) {
+			return resp, false
+		}
+		try = h
+	}
+	return resp, true
+}
+
 // unauthorized deals with an API that refused h.
 func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held) (*http.Response, error) {
+	resp, replace := t.unsettled(req, resp, h)
+	if !replace {
+		return resp, nil
+	}
 	rejected := t.source.client.invalidate(&t.source.source, h.token.AccessToken)
 	again, ok := replay(req)
 	if !ok {

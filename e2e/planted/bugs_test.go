@@ -191,4 +191,7 @@ var bugs = []bug{
 	{"a guess of the secret of one token can be tested", "tokencache/client.go", "ring.Name(append(asked, token.ID)...)", "store.Hash(append(asked, token.ID)...)", "TestReportRedis"},
 	{"what a proxy refuses gets no advice", "tokencache/rediserror.go", `{"unsupported command", configuration, otherRedis},`, "", "TestRedisErrors"},
 	{"the command gives up when Redis is away for a moment", "cmd/fleettoken/tokenwait.go", "e.Kind != tokencache.RedisTransient", `e.Kind != ""`, "TestReport"},
+	{"the token before is not tried while a new one is refused", "tokencache/transport.go", "try := h.previous.Load()", "try := h", "TestReportAPI"},
+	{"a token that is seconds old is replaced", "tokencache/transport.go", "h.settles(host.now()) > 0; pause", "false; pause", "TestReportAPI"},
+	{"the token before a rotation is used again", "tokencache/held.go", "if old != nil && !h.Record.Forced {", "if old != nil {", "TestReportAPI"},
 }
