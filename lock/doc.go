@@ -44,7 +44,8 @@
 //	               └─ TTL - Margin after the last question: f's context ends
 //	                  with ErrLost; the key ends by itself a Margin later
 //
-// A lease is one key, whose value is a random token and the holder's ID. Taking,
+// A lease is one key, whose value is a random token, the holder's ID and its TTL. Lockers
+// with different TTLs leave each other's leases their ends. Taking,
 // extending and giving it back are redislock's scripts; each looks at the value
 // first, so no process touches the lease of another.
 //

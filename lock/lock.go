@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,9 @@ type Locker struct {
 	terms
 	rdb   Client
 	locks *redislock.Client
-	id    string
+
+	id       string
+	metadata string // of its leases: the id, and the TTL
 }
 
 // New returns a Locker that keeps its leases in rdb. It does no I/O.
@@ -83,6 +86,7 @@ func New(rdb Client, opts *Options) (*Locker, error) {
 		replica, _ = os.Hostname() // without a name, the id tells processes apart
 	}
 	l.id = tame(replica) + "/" + uuid.NewString()
+	l.metadata = l.id + lifetimeMark + strconv.FormatInt(l.ttl.Milliseconds(), 10)
 	return l, nil
 }
 
@@ -140,7 +144,7 @@ func (l *Locker) obtain(ctx context.Context, key string) (*Lease, error) {
 	// after, so it cannot end before we think it does. The token stays random:
 	// one that is a prefix of the holder's would take the lock from it.
 	asked := time.Now()
-	lock, err := l.locks.Obtain(ctx, key, l.ttl, &redislock.Options{Metadata: l.id})
+	lock, err := l.locks.Obtain(ctx, key, l.ttl, &redislock.Options{Metadata: l.metadata})
 	if err == nil {
 		return &Lease{terms: l.terms, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
 	}
@@ -159,13 +163,21 @@ func (l *Locker) held(ctx context.Context, key string) error {
 		return err
 	}
 	if left < 0 && left != -2 || left > l.ttl {
-		// No Locker takes a lease without an end, or for so long: the key
-		// was set by hand, or the clock of Redis went back. It would block all,
-		// so it gets an end. If it is a lease that was taken just now, it stays one.
-		if err := l.rdb.PExpire(ctx, key, l.ttl).Err(); err != nil {
+		// The holder may have a longer TTL. But no Locker takes a lease without an end,
+		// or for longer than it says: then the key was set by hand, or the clock of Redis
+		// went back. It would block all, so it gets an end. If it is a lease that was
+		// taken just now, it stays one.
+		value, err := l.rdb.Get(ctx, key).Result()
+		if err != nil && !errors.Is(err, redis.Nil) && !strings.Contains(err.Error(), "WRONGTYPE") {
 			return err
 		}
-		left = l.ttl
+		_, most := parseMetadata(value)
+		if most = max(l.ttl, min(most, maxTTL)); left < 0 || left > most {
+			if err := l.rdb.PExpire(ctx, key, most).Err(); err != nil {
+				return err
+			}
+			left = most
+		}
 	}
 	if left == -2 { // it has ended meanwhile
 		left = 0
@@ -173,6 +185,24 @@ func (l *Locker) held(ctx context.Context, key string) error {
 		left = max(left, time.Millisecond)
 	}
 	return &HeldError{Key: key, Remaining: left}
+}
+
+// lifetimeMark is between the id of a holder and the TTL of its lease in milliseconds, so
+// that a Locker with a shorter TTL leaves the lease its end.
+const lifetimeMark = "#"
+
+// maxTTL is the longest TTL that is believed of another holder.
+const maxTTL = 2 * time.Hour
+
+// parseMetadata returns who holds a lease, and its TTL, zero if the value does not say.
+func parseMetadata(value string) (id string, ttl time.Duration) {
+	id = value[min(len(value), tokenLength):]
+	if i := strings.LastIndex(id, lifetimeMark); i >= 0 {
+		if ms, err := strconv.ParseUint(id[i+1:], 10, 40); err == nil {
+			return id[:i], time.Duration(ms) * time.Millisecond
+		}
+	}
+	return id, 0
 }
 
 // A Holder is who holds a lease.
@@ -197,7 +227,8 @@ func (l *Locker) Holder(ctx context.Context, key string) (Holder, bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Holder{ID: value[min(len(value), tokenLength):], Remaining: left}, nil
+		id, _ := parseMetadata(value)
+		return &Holder{ID: id, Remaining: left}, nil
 	}, nil)
 	switch {
 	case errors.Is(err, redis.Nil):

@@ -27,8 +27,8 @@ func (l *Locker) DoPipelined(ctx context.Context, key string, queue func(pipe re
 			return nil, err
 		}
 		asked := time.Now()
-		locks := redislock.New(pipelined{l.rdb, func(pipe redis.Pipeliner) { queue(pipe, token+l.id) }})
-		lock, err := locks.Obtain(ctx, key, l.ttl, &redislock.Options{Token: token, Metadata: l.id})
+		locks := redislock.New(pipelined{l.rdb, func(pipe redis.Pipeliner) { queue(pipe, token+l.metadata) }})
+		lock, err := locks.Obtain(ctx, key, l.ttl, &redislock.Options{Token: token, Metadata: l.metadata})
 		if err == nil {
 			lock.Client = l.locks // it is extended and given back by commands of their own
 			return &Lease{terms: l.terms, lock: lock, until: asked.Add(l.ttl - l.margin)}, nil
