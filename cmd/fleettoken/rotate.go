@@ -14,7 +14,8 @@ import (
 const rotateHelp = `rotate replaces the fleet's token, although it is still valid.
 
 It costs one token of the quota, and only a tenth of the quota may be spent in
-this way. Services that listen for news have the new token at once; the others
+this way. While the quota is not known, as with a server that sends no quota
+header, it is one token in a quarter of an hour. Services that listen for news have the new token at once; the others
 when the API refuses the old one, or when it is time to renew.
 
 The old token is not revoked: nothing but its end makes it invalid.`
