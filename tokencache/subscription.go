@@ -33,16 +33,14 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	case <-c.host.ctx.Done():
 		return
 	}
-	interval := keepAlive
+	alive := keeper{interval: keepAlive}
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
 		if sub, err := c.open(ctx); err == nil {
 			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
-			quiet, broken := c.handleAll(sub, interval, unwanted)
+			quiet, broken := c.handleAll(sub, alive.interval, unwanted)
 			sub.close()
-			if broken && quiet < interval {
-				interval = max(quiet/2, keepAliveLeast)
-			}
+			alive.ended(time.Since(began), quiet, broken)
 			c.apply(func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
 			again = true
 		}
@@ -60,12 +58,29 @@ func (c *client) listen(unwanted <-chan struct{}) {
 }
 
 // keepAlive is how long a subscription may be quiet before a PING shows whether it still
-// stands. A connection that broke after a shorter quiet, as behind a proxy with an idle
-// limit, makes it shorter, down to keepAliveLeast.
+// stands. A connection that breaks after a shorter quiet, twice in a row, as behind a proxy
+// with an idle limit, makes it shorter, down to keepAliveLeast.
 const (
 	keepAlive      = 90 * time.Second
 	keepAliveLeast = 5 * time.Second
 )
+
+// A keeper finds out how often a PING is needed.
+type keeper struct {
+	interval time.Duration
+	early    int // how often in a row a connection broke before one was due
+}
+
+// ended notes that a subscription lasted so long, and was quiet at its end for so long.
+func (k *keeper) ended(lasted, quiet time.Duration, broken bool) {
+	if !broken || quiet >= k.interval || lasted > 10*time.Minute {
+		k.early = 0
+		return
+	}
+	if k.early++; k.early == 2 { // one may be a restart of Redis
+		k.interval, k.early = max(quiet/2, keepAliveLeast), 0
+	}
+}
 
 // handleAll applies notifications until the subscription breaks, which it reports, or is
 // wanted no longer. It returns for how long nothing was received before that. Every

@@ -195,3 +195,32 @@ func TestSubscribeWithShortLives(t *testing.T) {
 		})
 	}
 }
+
+func TestKeeper(t *testing.T) {
+	type end struct {
+		lasted, quiet time.Duration
+		broken        bool
+	}
+	limit := end{30 * time.Second, 30 * time.Second, true}
+	restart := end{time.Hour, 20 * time.Second, true}
+	for name, row := range map[string]struct {
+		ends []end
+		want time.Duration
+	}{
+		"one break":                  {[]end{limit}, keepAlive},
+		"an idle limit":              {[]end{limit, limit}, 15 * time.Second},
+		"restarts of Redis":          {[]end{restart, restart, restart}, keepAlive},
+		"a break, and a restart":     {[]end{limit, restart, limit}, keepAlive},
+		"not wanted":                 {[]end{limit, {quiet: time.Second}, limit}, keepAlive},
+		"deaf":                       {[]end{{2 * time.Minute, keepAlive, true}, {2 * time.Minute, keepAlive, true}}, keepAlive},
+		"a limit that is very short": {[]end{{time.Second, time.Second, true}, {time.Second, time.Second, true}}, keepAliveLeast},
+	} {
+		k := keeper{interval: keepAlive}
+		for _, e := range row.ends {
+			k.ended(e.lasted, e.quiet, e.broken)
+		}
+		if k.interval != row.want {
+			t.Errorf("%s: got %v, want %v", name, k.interval, row.want)
+		}
+	}
+}

@@ -80,9 +80,9 @@ func newStatusCommand(a *app) *cobra.Command {
 			defer timer.Stop()
 			var text []byte
 			var status tokencache.Status
-			err = untilRedisAnswers(ctx, func() (err error) {
+			err = untilRedisAnswers(ctx, func() (again bool, err error) {
 				text, status, err = a.look(ctx, fleet, flags)
-				return err
+				return true, err
 			})
 			if err != nil {
 				return c.explain(err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleettoken/fleettoken/quota"
@@ -23,6 +24,8 @@ const patience = 3 * time.Second
 // and does not have to wait for what only a person can put right.
 type tokenWait struct {
 	stop context.CancelCauseFunc // ends the wait
+
+	asked atomic.Bool // a token request was sent, so that trying again may cost another
 
 	mu   sync.Mutex
 	last error // why the last token request brought no token, or was not sent
@@ -41,7 +44,7 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	waiting := &config{Config: new(fromenv.Config), redisFrom: c.redisFrom}
 	*waiting.Config = *c.Config
 	waiting.Options.Hooks = &tokencache.Hooks{
-		Requested: func(info tokencache.RequestedInfo) { w.note(info.Err) },
+		Requested: func(info tokencache.RequestedInfo) { w.asked.Store(true); w.note(info.Err) },
 		Denied:    func(info tokencache.DeniedInfo) { w.note(info.Err) },
 		Redis:     func(info tokencache.RedisInfo) { w.see(info.Err) },
 	}
@@ -59,7 +62,7 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 		a.say("still waiting for the fleet's token%s", reason)
 	})
 	defer timer.Stop()
-	if err := untilRedisAnswers(ctx, func() error { return f(ctx, fleet) }); err != nil {
+	if err := untilRedisAnswers(ctx, func() (bool, error) { err := f(ctx, fleet); return !w.asked.Load(), err }); err != nil {
 		failure := c.explain(err)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			_ = fleet.cache.Close() // waits for a request that is under way, and so for what it comes to
@@ -73,12 +76,13 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 }
 
 // untilRedisAnswers calls f again as long as Redis cannot be used for a reason that passes,
-// such as a failover, until ctx ends. It returns the last error of f.
-func untilRedisAnswers(ctx context.Context, f func() error) error {
+// such as a failover, and f may be called again, until ctx ends. It returns the last error
+// of f.
+func untilRedisAnswers(ctx context.Context, f func() (again bool, err error)) error {
 	var away error
 	for {
-		err := f()
-		if e, ok := errors.AsType[*tokencache.RedisError](err); !ok || e.Kind != tokencache.RedisTransient {
+		again, err := f()
+		if e, ok := errors.AsType[*tokencache.RedisError](err); !ok || !again || e.Kind != tokencache.RedisTransient {
 			if err != nil && away != nil && errors.Is(err, context.Cause(ctx)) {
 				return away // which says more than that the time is over
 			}

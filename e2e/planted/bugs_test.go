@@ -184,7 +184,7 @@ var bugs = []bug{
 
 	// What lies before Redis.
 	{"a subscription that is deaf is not noticed", "tokencache/subscription.go", "if asked || sub.ping() != nil {", "if sub.ping() != nil {", "TestReportRedis"},
-	{"an idle limit breaks a subscription again and again", "tokencache/subscription.go", "interval = max(quiet/2, keepAliveLeast)", "_ = quiet", "TestReportRedis"},
+	{"an idle limit breaks a subscription again and again", "tokencache/subscription.go", "k.interval, k.early = max(quiet/2, keepAliveLeast), 0", "_ = quiet", "TestReportRedis"},
 	{"an outage is not noticed by a replica that rests", "tokencache/internal/replica/heard.go", "\t\tcase t.Held.Valid(now):", "\t\tcase false:", "TestReportRedis"},
 	{"a connection outlives a name that moves", "tokencache/redis.go", "cmp.Or(o.ConnMaxLifetime, 5*time.Minute)", "cmp.Or(o.ConnMaxLifetime, -1)", "TestReportRedis"},
 	{"a guess of the secret can be tested", "tokencache/client.go", "ring.Name(asked...)", "store.Hash(asked...)", "TestReportRedis"},
