@@ -73,7 +73,10 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 			f = misused("%v", err)
 		}
 	}
-	_, _ = a.stderr.Write(a.words(f)) // an error of the standard error cannot be reported
+	words := a.words(f)
+	a.voice.Lock()
+	_, _ = a.stderr.Write(words) // an error of the standard error cannot be reported
+	a.voice.Unlock()
 	if !a.started {
 		a.hint("run '%s --help'", cmd.CommandPath())
 	}

@@ -67,7 +67,7 @@ func TestRealRedis(t *testing.T) {
 			var tokens []string
 			for range 2 {
 				var stdout strings.Builder
-				code := run(t.Context(), []string{"token", "--timeout", "3s"}, a.env, a.stdin, &stdout, stderr)
+				code := run(t.Context(), []string{"token", "--timeout", "2500ms"}, a.env, a.stdin, &stdout, stderr)
 				if test.want != "" {
 					if code != exitFailed || !strings.Contains(stderr.String(), test.want) {
 						t.Errorf("got exit code %d and %q, want %d and %q", code, stderr, exitFailed, test.want)

@@ -76,8 +76,8 @@ func newStatusCommand(a *app) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), a.flags.timeout)
 			defer cancel()
-			timer := time.AfterFunc(patience, func() { a.say("still waiting for Redis") })
-			defer timer.Stop()
+			stopSaying := a.sayLater(func() string { return "still waiting for Redis" })
+			defer stopSaying()
 			var text []byte
 			var status tokencache.Status
 			err = untilRedisAnswers(ctx, func() (again bool, err error) {

@@ -54,14 +54,14 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 		return err
 	}
 	defer fleet.close()
-	timer := time.AfterFunc(patience, func() {
+	stopSaying := a.sayLater(func() string {
 		reason := ""
 		if last := cmp.Or(w.redisError(), w.lastError()); last != nil {
 			reason = ": " + last.Error()
 		}
-		a.say("still waiting for the fleet's token%s", reason)
+		return "still waiting for the fleet's token" + reason
 	})
-	defer timer.Stop()
+	defer stopSaying()
 	if err := untilRedisAnswers(ctx, func() (bool, error) { err := f(ctx, fleet); return !w.asked.Load(), err }); err != nil {
 		failure := c.explain(err)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -73,6 +73,21 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 		return failure
 	}
 	return nil
+}
+
+// sayLater says a text unless it is stopped before a person's patience ends. stop returns
+// when nothing is said any more.
+func (a *app) sayLater(text func() string) (stop func()) {
+	said := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(said)
+		a.say("%s", text())
+	})
+	return func() {
+		if !timer.Stop() {
+			<-said
+		}
+	}
 }
 
 // untilRedisAnswers calls f again as long as Redis cannot be used for a reason that passes,
