@@ -85,6 +85,9 @@ func TestReportRedis(t *testing.T) {
 			// What somebody who has no key can make of a guess, even the right one.
 			f.opts.EncryptionKeys = key(2)
 			guess := f.start(1)[0].source
+			if mine := r.source.scopes; mine.Credentials == guess.scopes.Credentials || mine.Request == guess.scopes.Request {
+				f.t.Error("the names do not depend on the key")
+			}
 			secret := guess.cred.ClientSecret
 			for _, name := range []quota.Scope{
 				guess.scopes.Credentials, guess.scopes.Request, quota.Named("credentials", secret),
