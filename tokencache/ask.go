@@ -37,7 +37,7 @@ func (c *client) ask(ctx context.Context, s *source, within time.Duration, attem
 
 	limits, _ := quota.ClientLimits(r.answer.Header)
 	info := RequestedInfo{
-		Client: c.label, Audience: s.cred.Audience, Reason: Reason(attempt.Reason), Priority: attempt.Priority, RedisDown: redisDown,
+		Client: c.reporter.label, Audience: s.cred.Audience, Reason: Reason(attempt.Reason), Priority: attempt.Priority, RedisDown: redisDown,
 		Took: r.answer.Took, Status: r.answer.Status, Limits: limits, Lifetime: r.verdict.Token.Lifetime,
 	}
 	if r.verdict.Class == "" {

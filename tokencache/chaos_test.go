@@ -117,7 +117,7 @@ var injections = []injection{
 			key := keys[luck.IntN(len(keys))]
 			tr.note("into %s", key)
 			tr.mu.Lock()
-			tr.garbled = true
+			tr.damaged = true
 			tr.mu.Unlock()
 			tr.m.Del(key)
 			if luck.IntN(2) == 0 {
@@ -287,6 +287,13 @@ func (tr *simulation) deceived() bool {
 		since := time.Since(at)
 		return since >= 0 && since <= 2*ttl
 	})
+}
+
+// wentBack reports whether the clock of Redis has gone back.
+func (tr *simulation) wentBack() bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.ContainsFunc(tr.backs, func(at time.Time) bool { return !at.After(time.Now()) })
 }
 
 // ttl is how long tokens live.
@@ -473,6 +480,7 @@ func TestChaos(t *testing.T) {
 		story(t, &cfg, s.opts, func(f *fleet) {
 			f.wants, f.tight, f.delay = s.tokens, s.tight, s.delay
 			f.try(s.replicas, max(s.ttl/100, s.horizon/2000), func(tr *simulation) {
+				tr.quotaKnown = cfg.PerHour+cfg.PerDay > 0
 				tr.note("seed %d: %v", seed, s)
 				s.run(tr, rand.New(rand.NewPCG(seed, 1)))
 			})

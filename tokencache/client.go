@@ -19,7 +19,6 @@ import (
 type client struct {
 	host     *host
 	reporter reporter
-	label    string
 	names    store.Names
 	store    *store.Store
 	ledger   *quota.Ledger
@@ -61,7 +60,7 @@ type source struct {
 func newClient(h *host, names store.Names, label string) *client {
 	ledger := quota.NewLedger(h.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: h.opts.EnforcedQuota})
 	return &client{
-		host: h, reporter: reporter{h, label}, label: label, names: names, ledger: ledger, store: store.New(h.rdb, names, ledger), probed: make(chan struct{}),
+		host: h, reporter: reporter{h, label}, names: names, ledger: ledger, store: store.New(h.rdb, names, ledger), probed: make(chan struct{}),
 		state: replica.State{Terms: h.terms, Origin: h.origin.Round(0)},
 	}
 }

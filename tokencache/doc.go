@@ -65,9 +65,9 @@
 //
 //	source.go        what callers call, cache.go what makes it
 //	wait.go          callers: from memory, or waiting
-//	refresh.go       the way of a token: fetch it, and renew it if nobody else does
+//	refresh.go       the way of a token: fetch it, and renew it unless another replica does
+//	coldstart.go     the first refresh, in as few round trips as there can be
 //	renew.go         the lease, the token request and the commit, in order
-//	coldstart.go     the same in as few round trips as there can be
 //	redisdown.go     requests while Redis cannot be used
 //	subscription.go  notifications
 //	client.go        the state of one OAuth client, one lock, one timer

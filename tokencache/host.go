@@ -37,44 +37,44 @@ type host struct {
 }
 
 // init makes a host of options that need not be complete.
-func (o *host) init(rdb redis.UniversalClient, opts *Options) (err error) {
-	if o.opts, o.ring, err = opts.complete(); err != nil {
+func (h *host) init(rdb redis.UniversalClient, opts *Options) (err error) {
+	if h.opts, h.ring, err = opts.complete(); err != nil {
 		return err
 	}
-	o.rdb, o.rt, o.redisTimeout = rdb, o.opts.Transport, o.opts.RedisTimeout
-	o.origin, o.wall = time.Now(), time.Now
-	o.terms = replica.Terms{RenewBefore: o.opts.RenewBefore, RequestTimeout: o.opts.RequestTimeout, Lease: 2 * o.opts.RequestTimeout}
-	if budget := o.opts.RedisDownBudget; budget != nil {
-		o.terms.RedisDownRequests, o.terms.RedisDownSpread = budget.Requests, budget.Spread
+	h.rdb, h.rt, h.redisTimeout = rdb, h.opts.Transport, h.opts.RedisTimeout
+	h.origin, h.wall = time.Now(), time.Now
+	h.terms = replica.Terms{RenewBefore: h.opts.RenewBefore, RequestTimeout: h.opts.RequestTimeout, Lease: 2 * h.opts.RequestTimeout}
+	if budget := h.opts.RedisDownBudget; budget != nil {
+		h.terms.RedisDownRequests, h.terms.RedisDownSpread = budget.Requests, budget.Spread
 	}
-	o.locker, err = lock.New(rdb, &lock.Options{TTL: o.terms.Lease, Timeout: o.redisTimeout, Replica: o.opts.Replica})
-	o.ctx, o.cancel = context.WithCancelCause(context.Background())
+	h.locker, err = lock.New(rdb, &lock.Options{TTL: h.terms.Lease, Timeout: h.redisTimeout, Replica: h.opts.Replica})
+	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	return err
 }
 
 // now reads both clocks.
-func (o *host) now() replica.Instant {
-	return replica.Instant{Mono: time.Since(o.origin), Wall: o.wall().Round(0).Sub(o.origin.Round(0))}
+func (h *host) now() replica.Instant {
+	return replica.Instant{Mono: time.Since(h.origin), Wall: h.wall().Round(0).Sub(h.origin.Round(0))}
 }
 
 // closed reports whether the Cache was closed.
-func (o *host) closed() bool { return o.ctx.Err() != nil }
+func (h *host) closed() bool { return h.ctx.Err() != nil }
 
 // spawn runs f in the background, unless the Cache is closed.
-func (o *host) spawn(f func()) bool {
-	o.life.Lock()
-	defer o.life.Unlock()
-	if o.closed() {
+func (h *host) spawn(f func()) bool {
+	h.life.Lock()
+	defer h.life.Unlock()
+	if h.closed() {
 		return false
 	}
-	o.work.Go(f)
+	h.work.Go(f)
 	return true
 }
 
 // stop ends the background work and waits for it.
-func (o *host) stop() {
-	o.life.Lock()
-	o.cancel(ErrClosed)
-	o.life.Unlock()
-	o.work.Wait()
+func (h *host) stop() {
+	h.life.Lock()
+	h.cancel(ErrClosed)
+	h.life.Unlock()
+	h.work.Wait()
 }

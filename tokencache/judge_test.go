@@ -33,6 +33,8 @@ type simulation struct {
 	tight bool          // the quota may not allow for what happens
 	backs []time.Time   // when the clock of Redis goes back
 
+	quotaKnown bool // the endpoint has a quota
+
 	mu      sync.Mutex
 	diary   []string        // what happened to the fleet, in order
 	broken  []string        // which promises were broken
@@ -45,7 +47,7 @@ type simulation struct {
 	printed strings.Builder // all that was logged or returned as an error
 	over    time.Time       // when all that was to happen had
 	stock   time.Time       // since when it has been seen that the fleet has a token
-	garbled bool            // somebody damaged a key
+	damaged bool            // a key was damaged
 }
 
 // A member is a replica and its callers.
@@ -218,25 +220,17 @@ func (tr *simulation) call(ctx context.Context, m *member, s *Source) {
 	m.served[s] = time.Now()
 	h := s.held.Load()
 	if h != nil && h.Record.Expires > 0 {
-		// After a clock of Redis that goes back, a newer token may be dated before an older
-		// one that nobody has any more.
-		older := func(a, b replica.Record) bool {
-			return minted(a.Payload.(*payload).accessToken) < minted(b.Payload.(*payload).accessToken)
+		// Once the clock of Redis has gone back, a newer token may be dated before an older
+		// one that has expired. Then the endpoint's order counts.
+		newer := func(a, b replica.Record) bool {
+			return auth0test.RequestNumber(a.Payload.(*payload).accessToken) > auth0test.RequestNumber(b.Payload.(*payload).accessToken)
 		}
-		if best := m.records[s]; best.Expires > 0 && h.Record.Compare(best) < 0 && older(h.Record, best) {
+		if best := m.records[s]; best.Expires > 0 && h.Record.Compare(best) < 0 && !(tr.wentBack() && newer(h.Record, best)) {
 			tr.violates("P4", "%s went back from a token of %v to one of %v", m.name,
 				issuedAt(best), issuedAt(h.Record))
 		}
 		m.records[s] = h.Record
 	}
-}
-
-// minted returns the number of the request that a token was issued for, which auth0test
-// writes into it.
-func minted(accessToken string) (number int) {
-	_, last, _ := strings.Cut(accessToken, ".token-")
-	_, _ = fmt.Sscanf(last, "%d-", &number)
-	return number
 }
 
 // isOver reports whether all that was to happen has been over for a while.
@@ -292,8 +286,8 @@ func (tr *simulation) late(start time.Time, s *Source) time.Duration {
 			d, refused := refusedFor(r)
 			if !refused {
 				d = 6 * time.Minute
-				if tr.garbled { // an answer that is lost keeps the request for a damaged record spent
-					d = 16 * time.Minute // there is one in a quarter of an hour while the quota is not known
+				if tr.damaged && !tr.quotaKnown {
+					d = 16 * time.Minute // of the requests for a damaged record, a lost answer spends the one in a quarter of an hour
 				}
 			}
 			if end := heard.Add(d); end.After(well) {
@@ -335,6 +329,9 @@ func (tr *simulation) recovers() {
 			}
 		}
 	}
+	tr.mu.Lock()
+	damaged := tr.damaged && !tr.quotaKnown
+	tr.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, m := range tr.all() {
 		for _, s := range m.sources {
@@ -342,9 +339,11 @@ func (tr *simulation) recovers() {
 				ctx, cancel := context.WithTimeout(tr.ctx, patience+tr.terms.Lease)
 				defer cancel()
 				tok, err := s.Token(ctx)
-				if denied, ok := errors.AsType[*quota.DeniedError](err); ok && tr.garbled && denied.Priority == quota.Forced {
-					time.Sleep(time.Until(denied.RetryAt) + time.Second) // within a quarter of an hour
-					tok, err = s.Token(tr.ctx)
+				if denied, ok := errors.AsType[*quota.DeniedError](err); ok && damaged && denied.Priority == quota.Forced {
+					if wait := time.Until(denied.RetryAt); wait <= 15*time.Minute { // while the quota is not known
+						time.Sleep(wait + time.Second)
+						tok, err = s.Token(tr.ctx)
+					}
 				}
 				if err != nil && tr.tight { // by the end of the day there is a new quota
 					time.Sleep(time.Until(time.Now().UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 5*time.Minute)))

@@ -84,7 +84,7 @@ func everyTypeIsPrinted(t *testing.T) {
 		block := quota.Block{Scope: s.scopes.Credentials, Reason: quota.Reason(ClassCredentials), Wait: time.Second}
 		for _, v := range []any{
 			s, r.cache, s.cred, opts, r.cache.opts, Options{EncryptionKeys: opts.EncryptionKeys}, *opts.RedisDownBudget, *opts.Hooks, status, *status.Fleet, LeaseStatus{Holder: holder.ID}, ClassCredentials, ReasonCold, s.cred.Encoding,
-			RedisTransient, ConfigError{Field: "Credentials.ClientID", Problem: "is empty", Advice: "set it"}, RedisInfo{Client: s.client.label, Err: redisError(errUnplugged)}, redisError(errUnplugged), &Error{Op: "token", Client: s.client.label, Err: ErrEncryptionKey},
+			RedisTransient, ConfigError{Field: "Credentials.ClientID", Problem: "is empty", Advice: "set it"}, RedisInfo{Client: s.client.reporter.label, Err: redisError(errUnplugged)}, redisError(errUnplugged), &Error{Op: "token", Client: s.client.reporter.label, Err: ErrEncryptionKey},
 			*attempt, answer, admission, status.Quota, quota.Snapshot{Blocked: status.Quota.Blocks}, status.Quota.Windows[0], status.Journal[0], limits, limits[0], block, quota.Blocked{Scope: block.Scope, Reason: block.Reason},
 			block.Scope, block.Reason, quota.Issued, quota.Need, s.client.ledger, quota.Options{Journal: s.client.names.Journal}, quota.Condition{Key: "k", Value: "v"}, quota.PendingAdmission{},
 			&quota.DeniedError{Scope: quota.Client, Reason: quota.Spent}, r.cache.locker, lock.Options{Replica: "r"}, holder, held,

@@ -69,13 +69,13 @@ const maxStuck = 8
 
 // call asks Redis, and returns when it answers, when ctx ends, or when the
 // cache's timeout does, whatever the client's own options say.
-func call[T any](ctx context.Context, o *host, f func(context.Context) (T, error)) (T, error) {
+func call[T any](ctx context.Context, h *host, f func(context.Context) (T, error)) (T, error) {
 	var none T
-	if o.stuck.Load() >= maxStuck {
+	if h.stuck.Load() >= maxStuck {
 		return none, redisError(errors.New("earlier calls have not returned yet"))
 	}
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, o.redisTimeout)
+	ctx, cancel := context.WithTimeout(ctx, h.redisTimeout)
 	type result struct {
 		value T
 		err   error
@@ -87,13 +87,13 @@ func call[T any](ctx context.Context, o *host, f func(context.Context) (T, error
 		value, err := f(ctx)
 		results <- result{value, err}
 		if alone.Swap(true) {
-			o.stuck.Add(-1)
+			h.stuck.Add(-1)
 			if late, ok := any(value).(io.Closer); ok && err == nil {
 				_ = late.Close() // the caller has left
 			}
 		}
 	}()
-	errNoAnswer := fmt.Errorf("no answer within %v", o.redisTimeout)
+	errNoAnswer := fmt.Errorf("no answer within %v", h.redisTimeout)
 	r := result{err: errNoAnswer}
 	select {
 	case r = <-results:
@@ -105,15 +105,15 @@ func call[T any](ctx context.Context, o *host, f func(context.Context) (T, error
 				r = <-results
 				break
 			}
-			o.stuck.Add(1)
+			h.stuck.Add(1)
 		}
 	}
 	if caller.Err() != nil && (r.err == errNoAnswer || ofContext(r.err)) {
 		r.err = &callerLeft{context.Cause(caller)}
 	}
 	if r.err != nil && !errors.Is(r.err, quota.ErrDenied) {
-		o.reloadCluster(ctx)
-		return none, o.redisError(r.err)
+		h.reloadCluster(ctx)
+		return none, h.redisError(r.err)
 	}
 	return r.value, r.err
 }

@@ -85,9 +85,9 @@ func redisError(err error) *RedisError {
 // redisError wraps an error of this cache's Redis client. A client of a Cluster follows
 // MOVED. It returns one only while a slot is moved or a node has taken over, which
 // passes.
-func (o *host) redisError(err error) *RedisError {
+func (h *host) redisError(err error) *RedisError {
 	e := redisError(err)
-	if _, ok := o.rdb.(*redis.ClusterClient); ok && e.Kind == RedisConfiguration && strings.Contains(e.Err.Error(), "MOVED ") {
+	if _, ok := h.rdb.(*redis.ClusterClient); ok && e.Kind == RedisConfiguration && strings.Contains(e.Err.Error(), "MOVED ") {
 		return &RedisError{Kind: RedisTransient, Err: e.Err}
 	}
 	return e
@@ -95,8 +95,8 @@ func (o *host) redisError(err error) *RedisError {
 
 // reloadCluster lets a client of a Cluster find out whether another node has taken over
 // from one that does not answer. By itself it does so once a minute.
-func (o *host) reloadCluster(ctx context.Context) {
-	if cluster, ok := o.rdb.(*redis.ClusterClient); ok {
+func (h *host) reloadCluster(ctx context.Context) {
+	if cluster, ok := h.rdb.(*redis.ClusterClient); ok {
 		cluster.ReloadState(ctx) // in the background, one at a time
 	}
 }
@@ -126,7 +126,7 @@ type redisSign struct {
 const (
 	namePassword  = "give the user name and the password of Redis"
 	checkPassword = "check the user name and the password of Redis"
-	closesAtOnce  = "this server closes connections at once, as a Redis does in protected mode or with as many clients as it accepts: its log says why"
+	closesAtOnce  = "if this goes on, the server closes connections at once, as Redis does in protected mode or with as many clients as it accepts: its log says why"
 	otherRedis    = "this Redis, or a proxy before it, does not allow a command that is needed: tokencache/acl lists them"
 	moreRights    = "the user of Redis needs more rights: see tokencache/acl"
 )

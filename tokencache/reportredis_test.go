@@ -82,7 +82,7 @@ func TestReportRedis(t *testing.T) {
 			if !strings.Contains(dump, string(r.source.scopes.Credentials)) {
 				f.t.Error("the refusal left no block for the credentials")
 			}
-			// What somebody who has no key can make of a guess, even the right one.
+			// These are what an attacker without the key can make of the right guess.
 			f.opts.EncryptionKeys = key(2)
 			guess := f.start(1)[0].source
 			if mine := r.source.scopes; mine.Credentials == guess.scopes.Credentials || mine.Request == guess.scopes.Request {
@@ -124,14 +124,14 @@ func TestReportRedis(t *testing.T) {
 		subscribed(t, 0, func(f *fleet, _ func() []string) {
 			r := f.replicas[0]
 			old := f.token(r)
-			r.net.deafen()
+			r.net.halfOpen()
 			time.Sleep(2 * time.Minute)
 			if err := f.start(1)[0].source.Rotate(f.t.Context()); err != nil {
 				f.t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 			if f.token(r) == old {
-				f.t.Error("a rotation was not heard, two minutes after the connection had gone deaf")
+				f.t.Error("a rotation was not heard, two minutes after the connection had become half-open")
 			}
 		})
 	})

@@ -139,7 +139,7 @@ func (s *Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String
 
 // fail makes the error that callers see.
 func (s *Source) fail(op string, err error) error {
-	e := &Error{Op: op, Client: s.client.label, Audience: s.cred.Audience, Err: err}
+	e := &Error{Op: op, Client: s.client.reporter.label, Audience: s.cred.Audience, Err: err}
 	if h := s.held.Load(); h != nil && op != "token" && h.token.Expiry.After(s.client.host.wall()) {
 		e.ValidUntil = h.token.Expiry
 	}

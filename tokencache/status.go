@@ -116,7 +116,7 @@ const journalShown = 20
 // Status has what this replica knows by itself.
 func (s *Source) Status(ctx context.Context) (Status, error) {
 	c := s.client
-	status := Status{Client: c.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, TokenID: s.token.ID}
+	status := Status{Client: c.reporter.label, Audience: s.cred.Audience, TokenURL: s.cred.TokenURL, TokenID: s.token.ID}
 	if h := s.held.Load(); h != nil {
 		status.Local = s.tokenStatus(h.Record, h.Left(c.host.now()))
 	}

@@ -33,14 +33,14 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	case <-c.host.ctx.Done():
 		return
 	}
-	alive := keeper{interval: keepAlive}
+	ping := pingInterval{interval: keepAlive}
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
 		if sub, err := c.open(ctx); err == nil {
 			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
-			quiet, broken := c.handleAll(sub, alive.interval, unwanted)
+			quiet, broken := c.handleAll(sub, ping.interval, unwanted)
 			sub.close()
-			alive.ended(time.Since(began), quiet, broken)
+			ping.ended(time.Since(began), quiet, broken)
 			c.apply(func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
 			again = true
 		}
@@ -65,20 +65,20 @@ const (
 	keepAliveLeast = 5 * time.Second
 )
 
-// A keeper finds out how often a PING is needed.
-type keeper struct {
+// A pingInterval finds out how often a PING is needed.
+type pingInterval struct {
 	interval time.Duration
 	early    int // how often in a row a connection broke before one was due
 }
 
 // ended notes that a subscription lasted so long, and was quiet at its end for so long.
-func (k *keeper) ended(lasted, quiet time.Duration, broken bool) {
-	if !broken || quiet >= k.interval || lasted > 10*time.Minute {
-		k.early = 0
+func (p *pingInterval) ended(lasted, quiet time.Duration, broken bool) {
+	if !broken || quiet >= p.interval || lasted > 10*time.Minute { // no idle limit, or not below the interval
+		p.early = 0
 		return
 	}
-	if k.early++; k.early == 2 { // one may be a restart of Redis
-		k.interval, k.early = max(quiet/2, keepAliveLeast), 0
+	if p.early++; p.early == 2 { // one may be a restart of Redis
+		p.interval, p.early = max(quiet/2, keepAliveLeast), 0
 	}
 }
 
@@ -87,26 +87,26 @@ func (k *keeper) ended(lasted, quiet time.Duration, broken bool) {
 // interval of quiet it sends a PING, and without an answer the subscription counts as
 // broken.
 func (c *client) handleAll(sub *subscription, interval time.Duration, unwanted <-chan struct{}) (quiet time.Duration, broken bool) {
-	heard, asked := time.Now(), false
+	received, pinged := time.Now(), false
 	for {
-		next := time.Until(heard.Add(interval))
-		if asked {
-			next = time.Until(heard.Add(interval + c.host.redisTimeout))
+		next := time.Until(received.Add(interval))
+		if pinged {
+			next = time.Until(received.Add(interval + c.host.redisTimeout))
 		}
 		select {
 		case message, open := <-sub.messages:
 			if !open {
-				return time.Since(heard), true
+				return time.Since(received), true
 			}
-			heard, asked = time.Now(), false
+			received, pinged = time.Now(), false
 			if message != nil { // or it is the answer to a PING
 				c.handle(message, sub.opened)
 			}
 		case <-time.After(next):
-			if asked || sub.ping() != nil {
-				return time.Since(heard), true
+			if pinged || sub.ping() != nil {
+				return time.Since(received), true
 			}
-			asked = true
+			pinged = true
 		case <-unwanted:
 			return 0, false
 		case <-c.host.ctx.Done():
@@ -204,14 +204,14 @@ func (l *subscription) read(sub *redis.PubSub) {
 	over, end := context.WithCancel(context.Background())
 	end()
 	for {
-		received, err := sub.Receive(over)
+		message, err := sub.Receive(over)
 		if err != nil {
 			return
 		}
 		var text []byte
-		switch received := received.(type) {
+		switch message := message.(type) {
 		case *redis.Message:
-			text = []byte(received.Payload)
+			text = []byte(message.Payload)
 		case *redis.Pong:
 		default:
 			continue

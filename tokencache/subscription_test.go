@@ -196,7 +196,7 @@ func TestSubscribeWithShortLives(t *testing.T) {
 	}
 }
 
-func TestKeeper(t *testing.T) {
+func TestPingInterval(t *testing.T) {
 	type end struct {
 		lasted, quiet time.Duration
 		broken        bool
@@ -212,10 +212,10 @@ func TestKeeper(t *testing.T) {
 		"restarts of Redis":          {[]end{restart, restart, restart}, keepAlive},
 		"a break, and a restart":     {[]end{limit, restart, limit}, keepAlive},
 		"not wanted":                 {[]end{limit, {quiet: time.Second}, limit}, keepAlive},
-		"deaf":                       {[]end{{2 * time.Minute, keepAlive, true}, {2 * time.Minute, keepAlive, true}}, keepAlive},
+		"half-open":                  {[]end{{2 * time.Minute, keepAlive, true}, {2 * time.Minute, keepAlive, true}}, keepAlive},
 		"a limit that is very short": {[]end{{time.Second, time.Second, true}, {time.Second, time.Second, true}}, keepAliveLeast},
 	} {
-		k := keeper{interval: keepAlive}
+		k := pingInterval{interval: keepAlive}
 		for _, e := range row.ends {
 			k.ended(e.lasted, e.quiet, e.broken)
 		}

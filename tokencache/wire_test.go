@@ -64,14 +64,14 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return conn, nil
 }
 
-// deafen lets what is connected receive nothing more, and breaks nothing, as when the
-// other host has gone without a word.
-func (l *link) deafen() {
+// halfOpen lets what is connected receive nothing more, and breaks nothing, as when the
+// other host has crashed.
+func (l *link) halfOpen() {
 	l.mu.Lock()
 	up := slices.Clone(l.up)
 	l.mu.Unlock()
 	for _, conn := range up {
-		conn.signal(func() { conn.deaf = true })
+		conn.signal(func() { conn.halfOpen = true })
 	}
 }
 
@@ -136,7 +136,7 @@ type wire struct {
 	last     []byte    // the reply that the next question gets
 	err      error     // what comes after that
 	deadline time.Time // of reading
-	deaf     bool      // nothing arrives any more
+	halfOpen bool      // nothing arrives any more
 	change   chan struct{}
 
 	idle *time.Timer // ends it; nil if nothing does
@@ -235,7 +235,7 @@ func (w *wire) next(p []byte) (int, error) {
 		frozen := w.link.isFrozen()
 		w.mu.Lock()
 		change, deadline := w.change, w.deadline
-		frozen = frozen || w.deaf
+		frozen = frozen || w.halfOpen
 		switch {
 		case !frozen && len(w.kept) > 0:
 			n := copy(p, w.kept)

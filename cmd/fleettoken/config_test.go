@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 	"github.com/fleettoken/fleettoken/tokencache/fromenv"
 )
 
@@ -29,6 +30,19 @@ func newTestApp(set map[string]string) (*app, *strings.Builder) {
 	maps.Copy(env, set)
 	var stderr strings.Builder
 	return &app{env: env, stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr}, &stderr
+}
+
+// newTestAppAt returns an app for a token endpoint and a Redis.
+func newTestAppAt(t *testing.T, tenant *auth0test.Server, redisURL string) (*app, *strings.Builder) {
+	t.Helper()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, tenant.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return newTestApp(map[string]string{
+		"FLEETTOKEN_TOKEN_URL": tenant.TokenURL(), "FLEETTOKEN_CLIENT_ID": "test-client", "FLEETTOKEN_CLIENT_SECRET": "test-secret",
+		"FLEETTOKEN_CA_FILE": ca, "FLEETTOKEN_REDIS_URL": redisURL,
+	})
 }
 
 func TestConfig(t *testing.T) {

@@ -56,14 +56,8 @@ func TestRealRedis(t *testing.T) {
 			t.Parallel()
 			tenant := auth0test.NewServer(nil)
 			defer tenant.Close()
-			trusted := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(trusted, tenant.CAPEM(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			a, stderr := newTestApp(map[string]string{
-				"FLEETTOKEN_TOKEN_URL": tenant.TokenURL(), "FLEETTOKEN_CLIENT_ID": "test-client", "FLEETTOKEN_CLIENT_SECRET": "test-secret",
-				"FLEETTOKEN_CA_FILE": trusted, "FLEETTOKEN_REDIS_URL": test.url, "FLEETTOKEN_REDIS_CA_FILE": test.ca,
-			})
+			a, stderr := newTestAppAt(t, tenant, test.url)
+			a.env["FLEETTOKEN_REDIS_CA_FILE"] = test.ca
 			var tokens []string
 			timeout := "30s"
 			if test.want != "" {

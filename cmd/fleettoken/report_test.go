@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,15 +17,8 @@ func TestReport(t *testing.T) {
 			t.Parallel()
 			tenant := auth0test.NewServer(nil)
 			defer tenant.Close()
-			ca := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(ca, tenant.CAPEM(), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			rdb := miniredis.RunT(t)
-			a, stderr := newTestApp(map[string]string{
-				"FLEETTOKEN_TOKEN_URL": tenant.TokenURL(), "FLEETTOKEN_CLIENT_ID": "test-client", "FLEETTOKEN_CLIENT_SECRET": "test-secret",
-				"FLEETTOKEN_CA_FILE": ca, "FLEETTOKEN_REDIS_URL": "redis://" + rdb.Addr(),
-			})
+			a, stderr := newTestAppAt(t, tenant, "redis://"+rdb.Addr())
 			rdb.Close()
 			back := make(chan error)
 			time.AfterFunc(time.Second, func() { back <- rdb.Restart() })

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,10 +18,6 @@ func TestRotateOnSlowRedis(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.NewServer(nil)
 	defer tenant.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, tenant.CAPEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	rdb := miniredis.RunT(t)
 	var slow atomic.Int64 // for how many tokens it was slow
 	rdb.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
@@ -32,10 +26,7 @@ func TestRotateOnSlowRedis(t *testing.T) {
 		}
 		return false
 	})
-	a, stderr := newTestApp(map[string]string{
-		"FLEETTOKEN_TOKEN_URL": tenant.TokenURL(), "FLEETTOKEN_CLIENT_ID": "test-client", "FLEETTOKEN_CLIENT_SECRET": "test-secret",
-		"FLEETTOKEN_CA_FILE": ca, "FLEETTOKEN_REDIS_URL": "redis://" + rdb.Addr(),
-	})
+	a, stderr := newTestAppAt(t, tenant, "redis://"+rdb.Addr())
 	for _, want := range []string{"the fleet had no token and has one now, valid for ", "the token was replaced, 23h59m before its end"} {
 		var stdout strings.Builder
 		if code := run(t.Context(), []string{"rotate"}, a.env, a.stdin, &stdout, stderr); code != exitOK || !strings.HasPrefix(stdout.String(), want) {

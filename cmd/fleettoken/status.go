@@ -76,12 +76,12 @@ func newStatusCommand(a *app) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), a.flags.timeout)
 			defer cancel()
-			stopSaying := a.sayLater(func() string { return "still waiting for Redis" })
+			stopSaying := a.sayAfterPatience(func() string { return "still waiting for Redis" })
 			defer stopSaying()
 			var text []byte
 			var status tokencache.Status
-			err = untilRedisAnswers(ctx, func() (again bool, err error) {
-				text, status, err = a.look(ctx, fleet, flags)
+			err = retryWhileRedisDown(ctx, func() (again bool, err error) {
+				text, status, err = fetchStatus(ctx, fleet, flags.json)
 				return true, err
 			})
 			if err != nil {

@@ -51,7 +51,7 @@ func everyCommand(t *testing.T) {
 		}
 		return path
 	}
-	nobody, err := freeAddress()
+	unused, err := freeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,9 +92,9 @@ func everyCommand(t *testing.T) {
 		{name: "status of an error that is the secret", args: []string{"status"}, env: env{"PREFIX": "code"}},
 		{name: "token with a record under another key", args: []string{"token"}, env: env{"ENCRYPTION_KEYS_FILE": file("other", otherCanary)}, code: exitFailed},
 		{name: "token with keys that are none", args: []string{"token"}, env: env{"ENCRYPTION_KEYS_FILE": file("bad", shortCanary+"\n"+noKey)}, code: exitUsage},
-		{name: "token without Redis", args: []string{"token", "--timeout", "500ms"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
-		{name: "status without Redis", args: []string{"status", "--timeout", "500ms"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
-		{name: "demo without Redis", args: []string{"demo", "--redis", "env"}, env: env{"REDIS_URL": redisAt(redisCanary, nobody)}, code: exitFailed},
+		{name: "token without Redis", args: []string{"token", "--timeout", "500ms"}, env: env{"REDIS_URL": redisAt(redisCanary, unused)}, code: exitFailed},
+		{name: "status without Redis", args: []string{"status", "--timeout", "500ms"}, env: env{"REDIS_URL": redisAt(redisCanary, unused)}, code: exitFailed},
+		{name: "demo without Redis", args: []string{"demo", "--redis", "env"}, env: env{"REDIS_URL": redisAt(redisCanary, unused)}, code: exitFailed},
 		{name: "token with the wrong password of Redis", args: []string{"token"}, env: env{"REDIS_URL": redisAt(wrongCanary, rdb.Addr())}, code: exitFailed},
 		{name: "token with a password in a flag", args: []string{"token", "--redis", redisAt(redisCanary, rdb.Addr())}, code: exitUsage},
 		{name: "demo with a password in a flag", args: []string{"demo", "--redis", redisAt(redisCanary, rdb.Addr())}, code: exitUsage},

@@ -25,11 +25,11 @@ const patience = 3 * time.Second
 type tokenWait struct {
 	stop context.CancelCauseFunc // ends the wait
 
-	asked atomic.Bool // a token request was sent, so that trying again may cost another
+	requested atomic.Bool // a token request was sent, so another try may cost a second one
 
-	mu   sync.Mutex
-	last error // why the last token request brought no token, or was not sent
-	away error // why Redis cannot be used; nil if it can
+	mu    sync.Mutex
+	last  error // why the last token request brought no token, or was not sent
+	redis error // why Redis cannot be used; nil if it can
 }
 
 // waitFor joins the fleet and calls f, which waits for a token, with a context
@@ -44,9 +44,9 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	waiting := &config{Config: new(fromenv.Config), redisFrom: c.redisFrom}
 	*waiting.Config = *c.Config
 	waiting.Options.Hooks = &tokencache.Hooks{
-		Requested: func(info tokencache.RequestedInfo) { w.asked.Store(true); w.note(info.Err) },
+		Requested: func(info tokencache.RequestedInfo) { w.requested.Store(true); w.note(info.Err) },
 		Denied:    func(info tokencache.DeniedInfo) { w.note(info.Err) },
-		Redis:     func(info tokencache.RedisInfo) { w.see(info.Err) },
+		Redis:     func(info tokencache.RedisInfo) { w.noteRedis(info.Err) },
 	}
 	waiting.Options.RequestTimeout = requestTimeout(c.Options.RequestTimeout, a.flags.timeout)
 	fleet, err := waiting.join()
@@ -54,15 +54,15 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 		return err
 	}
 	defer fleet.close()
-	stopSaying := a.sayLater(func() string {
+	stopSaying := a.sayAfterPatience(func() string {
 		reason := ""
-		if last := cmp.Or(w.redisError(), w.lastError()); last != nil {
-			reason = ": " + last.Error()
+		if err := cmp.Or(w.redisError(), w.lastError()); err != nil {
+			reason = ": " + err.Error()
 		}
 		return "still waiting for the fleet's token" + reason
 	})
 	defer stopSaying()
-	if err := untilRedisAnswers(ctx, func() (bool, error) { err := f(ctx, fleet); return !w.asked.Load(), err }); err != nil {
+	if err := retryWhileRedisDown(ctx, func() (bool, error) { err := f(ctx, fleet); return !w.requested.Load(), err }); err != nil {
 		failure := c.explain(err)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			_ = fleet.cache.Close() // waits for a request that is under way, and so for what it comes to
@@ -75,9 +75,9 @@ func (a *app) waitFor(ctx context.Context, c *config, f func(context.Context, *f
 	return nil
 }
 
-// sayLater says a text unless it is stopped before a person's patience ends. stop returns
-// when nothing is said any more.
-func (a *app) sayLater(text func() string) (stop func()) {
+// sayAfterPatience says a text after patience, unless it is stopped before. stop returns
+// when the text is written or will not be.
+func (a *app) sayAfterPatience(text func() string) (stop func()) {
 	said := make(chan struct{})
 	timer := time.AfterFunc(patience, func() {
 		defer close(said)
@@ -90,26 +90,26 @@ func (a *app) sayLater(text func() string) (stop func()) {
 	}
 }
 
-// untilRedisAnswers calls f again as long as Redis cannot be used for a reason that passes,
+// retryWhileRedisDown calls f again as long as Redis cannot be used for a reason that passes,
 // such as a failover, and f may be called again, until ctx ends. It returns the last error
 // of f.
-func untilRedisAnswers(ctx context.Context, f func() (again bool, err error)) error {
-	var away error
+func retryWhileRedisDown(ctx context.Context, f func() (again bool, err error)) error {
+	var last error // before ctx ended
 	for {
 		again, err := f()
 		if e, ok := errors.AsType[*tokencache.RedisError](err); !ok || !again || e.Kind != tokencache.RedisTransient {
-			if err != nil && away != nil && errors.Is(err, context.Cause(ctx)) {
-				return away // which says more than that the time is over
+			if last != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+				return last // which says more than that the time is over
 			}
 			return err
 		}
 		if ctx.Err() == nil {
-			away = err
+			last = err
 		}
 		select {
 		case <-time.After(redisPause):
 		case <-ctx.Done():
-			return cmp.Or(away, err)
+			return cmp.Or(last, err)
 		}
 	}
 }
@@ -139,18 +139,18 @@ func (w *tokenWait) note(err error) {
 	}
 }
 
-// see takes what is heard of Redis: an error, or nil if it can be used again.
-func (w *tokenWait) see(err error) {
+// noteRedis takes why Redis cannot be used, nil if it can be used again.
+func (w *tokenWait) noteRedis(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.away = err
+	w.redis = err
 }
 
 // redisError returns why Redis cannot be used, nil if it can.
 func (w *tokenWait) redisError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.away
+	return w.redis
 }
 
 // lastError returns what went wrong last, nil if nothing did.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -32,16 +31,15 @@ func (a *app) watch(ctx context.Context, c *config, fleet *fleet, flags statusFl
 	ticker := time.NewTicker(flags.interval)
 	defer ticker.Stop()
 	for {
-		text, _, err := a.look(ctx, fleet, flags)
-		if err != nil {
-			err = c.explain(err)
-		}
-		failure, failed := errors.AsType[*failure](err)
-		switch {
-		case ctx.Err() != nil:
+		asking, cancel := context.WithTimeout(ctx, a.flags.timeout)
+		text, _, err := fetchStatus(asking, fleet, flags.json)
+		cancel()
+		if ctx.Err() != nil {
 			return nil
-		case err != nil && !failed:
-			return err
+		}
+		var failure *failure
+		if err != nil {
+			failure = c.explain(err)
 		}
 		if err := show(text, failure); err != nil {
 			return err

@@ -69,7 +69,7 @@ var bugs = []bug{
 	{"only the monotonic clock is believed", "tokencache/internal/replica/instant.go", "return max(t.Mono-earlier.Mono, t.Wall-earlier.Wall)", "return t.Mono - earlier.Mono", "TestSleepAfterDirect"},
 	{"only the wall clock is believed", "tokencache/internal/replica/instant.go", "return max(t.Mono-earlier.Mono, t.Wall-earlier.Wall)", "return t.Wall - earlier.Wall", "TestClockIsSetBack"},
 	{"a token that was checked once is fresh", "tokencache/held.go", "age-time.Duration(h.checked.Load()) < clockCheckInterval && ", "", "TestSuspend"},
-	{"the wall clock is made up from the monotonic one", "tokencache/host.go", "Wall: o.wall().Round(0).Sub(o.origin.Round(0))}", "Wall: time.Since(o.origin)}", "TestSleepAfterDirect"},
+	{"the wall clock is made up from the monotonic one", "tokencache/host.go", "Wall: h.wall().Round(0).Sub(h.origin.Round(0))}", "Wall: time.Since(h.origin)}", "TestSleepAfterDirect"},
 	{"a token has no leeway", "tokencache/internal/replica/policy.go", "return min(lifetime/20, 10*time.Second)", "return 0", "TestPlan"},
 	{"all replicas fetch at once", "tokencache/internal/replica/adopt.go", "h.Jitter = 1 + part(s.Terms.Spread(r.Lifetime), random)", "h.Jitter = 0", "TestRedisCommandsPerLife"},
 	{"nothing bounds what is left", "tokencache/internal/replica/adopt.go", "remaining := min(millis(r.Expires-v.Now), r.Lifetime)", "remaining := millis(r.Expires - v.Now)", "TestRedisClockIsSetBack"},
@@ -183,9 +183,9 @@ var bugs = []bug{
 	{"a block is read in another way than the scripts do", "quota/block.go", "number == \"\" || len(number) > 15 || ", "", "FuzzStoredState"},
 
 	// What lies before Redis.
-	{"a subscription that is deaf is not noticed", "tokencache/subscription.go", "if asked || sub.ping() != nil {", "if sub.ping() != nil {", "TestReportRedis"},
-	{"an idle limit breaks a subscription again and again", "tokencache/subscription.go", "k.interval, k.early = max(quiet/2, keepAliveLeast), 0", "_ = quiet", "TestReportRedis"},
-	{"an outage is not noticed by a replica that rests", "tokencache/internal/replica/heard.go", "\t\tcase t.Held.Valid(now):", "\t\tcase false:", "TestReportRedis"},
+	{"a half-open subscription stays", "tokencache/subscription.go", "if pinged || sub.ping() != nil {", "if sub.ping() != nil {", "TestReportRedis"},
+	{"an idle limit breaks a subscription again and again", "tokencache/subscription.go", "p.interval, p.early = max(quiet/2, keepAliveLeast), 0", "_ = quiet", "TestReportRedis"},
+	{"an idle replica learns of an outage late", "tokencache/internal/replica/heard.go", "\t\tcase t.Held.Valid(now):", "\t\tcase false:", "TestReportRedis"},
 	{"a connection outlives a name that moves", "tokencache/redis.go", "cmp.Or(o.ConnMaxLifetime, 5*time.Minute)", "cmp.Or(o.ConnMaxLifetime, -1)", "TestReportRedis"},
 	{"a guess of the secret can be tested", "tokencache/client.go", "ring.Name(asked...)", "store.Hash(asked...)", "TestReportRedis"},
 	{"a guess of the secret of one token can be tested", "tokencache/client.go", "ring.Name(append(asked, token.ID)...)", "store.Hash(append(asked, token.ID)...)", "TestReportRedis"},

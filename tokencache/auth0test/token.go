@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -48,6 +50,8 @@ const tokenLength = 900
 // mintToken returns a new token in the characters of RFC 6750. It has the three
 // parts of a JWT and means nothing: a token is opaque to a client. The number
 // of the request it was issued for can be read in its last part.
+//
+// RequestNumber reads it.
 func mintToken(number int) string {
 	const header = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9" // {"alg":"RS256","typ":"JWT"}
 	random := make([]byte, tokenLength)
@@ -57,4 +61,13 @@ func mintToken(number int) string {
 	payload := text[:tokenLength-len(header)-signature-len("..")]
 	last := fmt.Sprintf("token-%d-%s", number, text[len(payload):])
 	return header + "." + payload + "." + last[:signature]
+}
+
+// RequestNumber returns the [Request.Number] of the request that a token was issued for,
+// zero if no Server issued it.
+func RequestNumber(accessToken string) int {
+	_, last, _ := strings.Cut(accessToken, ".token-")
+	number, _, _ := strings.Cut(last, "-")
+	n, _ := strconv.Atoi(number)
+	return n
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -167,7 +166,7 @@ func (f *fleet) observe(s *slot, started time.Time) (hooks *tokencache.Hooks, as
 				if s.token == 0 {
 					s.first = max(s.first, now.Sub(started))
 				}
-				n := requestOf(token.AccessToken)
+				n := auth0test.RequestNumber(token.AccessToken)
 				s.token, s.adoptions = n, s.adoptions+1
 				if f.adopted[n].first.IsZero() {
 					f.adopted[n] = adoption{first: now}
@@ -188,15 +187,6 @@ func (f *fleet) observe(s *slot, started time.Time) (hooks *tokencache.Hooks, as
 			}
 		},
 	}, asking
-}
-
-// requestOf is the number of the request that brought a token, which auth0test
-// writes into the token's last part.
-func requestOf(accessToken string) int {
-	_, last, _ := strings.Cut(accessToken, ".token-")
-	number, _, _ := strings.Cut(last, "-")
-	n, _ := strconv.Atoi(number)
-	return n
 }
 
 // look calls see while nothing changes.

@@ -27,6 +27,10 @@ const (
 	promiseQuota   = "no token request is wasted"
 )
 
+// tolerance is how much earlier than the endpoint a replica may see a token as due: it
+// counts the life from before the request is sent.
+const tolerance = 100 * time.Millisecond
+
 // finish fills in the report.
 func (r *run) finish(interrupted bool) {
 	ledger, calls := r.env.endpoint.Requests(), r.env.endpoint.APICalls()
@@ -79,12 +83,3 @@ func verdicts(ledger auth0test.Ledger, rotated []time.Time, calls map[auth0test.
 	}
 	return broken
 }
-
-const (
-	// margin is how long before the token is due a scenario begins, at least.
-	margin = 250 * time.Millisecond
-
-	// tolerance is how much earlier than the endpoint a replica may see a token
-	// as due: it counts the life from before the request is sent.
-	tolerance = 100 * time.Millisecond
-)

@@ -22,6 +22,9 @@ type scenario struct {
 	play  func(context.Context) string
 }
 
+// margin is how long before the token is due a scenario begins, at least.
+const margin = 250 * time.Millisecond
+
 func (r *run) script() []scenario {
 	lost := "Redis fails, and comes back empty"
 	if r.env.embedded == nil {

@@ -162,13 +162,3 @@ func TestConnCutter(t *testing.T) {
 		t.Errorf("dialling after the mend: got %v", err)
 	}
 }
-
-// TestRequestOf holds what the demo reads from the tokens of auth0test.
-func TestRequestOf(t *testing.T) {
-	if n := requestOf("aaa.bbb.token-12-xyz-1"); n != 12 {
-		t.Errorf("got %d, want 12", n)
-	}
-	if n := requestOf("opaque"); n != 0 {
-		t.Errorf("a token of another endpoint: got %d, want 0", n)
-	}
-}

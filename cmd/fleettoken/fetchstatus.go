@@ -16,10 +16,8 @@ type statusFlags struct {
 	minRemaining       time.Duration
 }
 
-// look asks for the status once, and returns it also as it is printed.
-func (a *app) look(ctx context.Context, fleet *fleet, flags statusFlags) ([]byte, tokencache.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
-	defer cancel()
+// fetchStatus asks for the status once, and returns it also as it is printed.
+func fetchStatus(ctx context.Context, fleet *fleet, asJSON bool) ([]byte, tokencache.Status, error) {
 	status, err := fleet.source.Status(ctx)
 	if err != nil {
 		return nil, status, err
@@ -29,7 +27,7 @@ func (a *app) look(ctx context.Context, fleet *fleet, flags statusFlags) ([]byte
 	status.Quota.Blocks = append([]quota.Blocked{}, status.Quota.Blocks...)
 	status.Journal = append([]quota.Entry{}, status.Journal...)
 	var b bytes.Buffer
-	if flags.json {
+	if asJSON {
 		err = json.NewEncoder(&b).Encode(status)
 	} else {
 		err = writeStatus(&b, status)
