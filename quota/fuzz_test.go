@@ -106,6 +106,7 @@ func FuzzStoredState(f *testing.F) {
 
 	f.Add("1700002000000 3600000 42 1 1 1 0 1700002003000 1", "1700000005000 1699999990000 2 unavailable", "1699999999000 sent need w:client:per_hour@1700002000000", "enforced 1700000100000", "1699999999999", "w:client:per_day", byte(0))
 	f.Add("1800000000000 100000000000 0 0 0 0 0 1800000000000 1", "9999999999999 1 1 x", "9000000000000000 done need ", "enforced 9999999999999", "9e99", "a:y", byte(3))
+	f.Add("", "0001700000005000 1699999990000 2 unavailable", "", "", "", "", byte(0))
 	f.Fuzz(func(t *testing.T, window, block, attempt, mode, moment, other string, what byte) {
 		fields := map[string]string{
 			"w:client:per_hour": window, "b:client": block, "a:x": attempt, "m:client": mode,

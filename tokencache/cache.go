@@ -19,6 +19,7 @@ type Cache struct {
 
 	mu      sync.Mutex
 	clients map[string]*client
+	unused  map[string]*client // those whose last source was closed, as far as they are in clients
 	sources map[string]*Source
 }
 
@@ -29,7 +30,7 @@ func New(rdb redis.UniversalClient, opts *Options) (*Cache, error) {
 	if v := reflect.ValueOf(rdb); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("tokencache: no Redis client: give one, such as NewRedisClient makes")
 	}
-	c := &Cache{clients: make(map[string]*client), sources: make(map[string]*Source)}
+	c := &Cache{clients: make(map[string]*client), unused: make(map[string]*client), sources: make(map[string]*Source)}
 	if err := c.host.init(rdb, opts); err != nil {
 		return nil, fmt.Errorf("tokencache: %w", err)
 	}
@@ -65,6 +66,7 @@ func (c *Cache) Source(cred Credentials) (*Source, error) {
 	if s, ok := c.sources[local]; ok {
 		return s, nil
 	}
+	c.forgetUnused()
 	names := store.NamesFor(c.opts.Prefix, cred.TokenURL, cred.ClientID)
 	cl, ok := c.clients[names.Lock]
 	if !ok {
@@ -73,9 +75,37 @@ func (c *Cache) Source(cred Credentials) (*Source, error) {
 		c.clients[names.Lock] = cl
 	}
 	s := &Source{client: cl}
+	s.forget = func() { c.forget(local, names.Lock, s) }
 	cl.add(&s.source, cred, store.NewToken(names, id, ring), ring)
 	c.sources[local] = s
 	return s, nil
+}
+
+// forget forgets a Source, and its client if it was the last one.
+func (c *Cache) forget(local, lock string, s *Source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sources[local] != s { // it was closed before
+		return
+	}
+	delete(c.sources, local)
+	s.client.remove(&s.source)
+	c.unused[lock] = s.client
+	c.forgetUnused()
+}
+
+// forgetUnused forgets clients without sources. One that still refreshes is kept: a source
+// that comes back must not compete with it. The caller holds mu.
+func (c *Cache) forgetUnused() {
+	for lock, cl := range c.unused {
+		used, refreshing := cl.inUse()
+		if !used && !refreshing {
+			delete(c.clients, lock)
+		}
+		if used || !refreshing {
+			delete(c.unused, lock)
+		}
+	}
 }
 
 // Close ends the background work and waits for it. A token request that is

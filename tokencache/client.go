@@ -3,6 +3,7 @@ package tokencache
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,13 +30,17 @@ type client struct {
 	// mu guards the rest. Only apply locks it.
 	mu         sync.Mutex
 	state      replica.State
-	sources    []*source // by the id that state has for them
+	sources    []*source // by the id that state has for them; nil for one that is gone
+	closed     []*source // those that are closed and not gone
 	timer      *time.Timer
 	refreshing bool
 	refreshed  bool          // a refresh was started at some time
 	listening  bool          // there is a subscription, or one is being opened
 	unwanted   chan struct{} // closed when it is wanted no longer; nil after that
 
+	turn     turn          // of the refresh in progress
+	begun    chan struct{} // closed when the first refresh has its turn
+	begunBy  sync.Once
 	probed   chan struct{} // closed when the first refresh knows whether the fleet has a token
 	probedBy sync.Once
 }
@@ -53,6 +58,8 @@ type source struct {
 
 	held   atomic.Pointer[held]
 	change chan struct{} // closed when a wait may be over; guarded by client.mu
+	closed chan struct{} // closed when the source is
+	gone   bool          // id is not its any more; guarded by client.mu
 }
 
 // newClient returns a client that does nothing yet. refreshDue and subscribe are to be
@@ -60,7 +67,8 @@ type source struct {
 func newClient(h *host, names store.Names, label string) *client {
 	ledger := quota.NewLedger(h.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: h.opts.EnforcedQuota})
 	return &client{
-		host: h, reporter: reporter{h, label}, names: names, ledger: ledger, store: store.New(h.rdb, names, ledger), probed: make(chan struct{}),
+		host: h, reporter: reporter{h, label}, names: names, ledger: ledger, store: store.New(h.rdb, names, ledger),
+		begun: make(chan struct{}), probed: make(chan struct{}),
 		state: replica.State{Terms: h.terms, Origin: h.origin.Round(0)},
 	}
 }
@@ -71,7 +79,7 @@ func newClient(h *host, names store.Names, label string) *client {
 // that no guess of the secret can be tested with it.
 func (c *client) add(s *source, cred Credentials, token *store.Token, ring store.KeyRing) {
 	asked := []string{cred.TokenURL, cred.ClientID, cred.ClientSecret, cred.Encoding.String()}
-	s.cred, s.request, s.token, s.change = cred, cred.request(), token, make(chan struct{})
+	s.cred, s.request, s.token, s.change, s.closed = cred, cred.request(), token, make(chan struct{}), make(chan struct{})
 	s.scopes = endpoint.Scopes{
 		Audience:    quota.Named("audience", token.ID),
 		Credentials: quota.Named("credentials", ring.Name(asked...)),
@@ -83,8 +91,72 @@ func (c *client) add(s *source, cred Credentials, token *store.Token, ring store
 		s.scopeList = append(s.scopeList, s.scopes.Organization)
 	}
 	c.apply(func(_ replica.Instant, state *replica.State) {
-		s.id = state.Add(token.ID, s.scopeList)
-		c.sources = append(c.sources, s)
+		if s.id = state.Add(token.ID, s.scopeList); s.id < len(c.sources) {
+			c.sources[s.id] = s
+		} else {
+			c.sources = append(c.sources, s)
+		}
+	})
+}
+
+// remove makes s none of the client's sources any more. A refresh in progress is finished
+// first.
+func (c *client) remove(s *source) {
+	c.apply(func(_ replica.Instant, state *replica.State) {
+		close(s.closed)
+		state.Close(s.id)
+		c.closed = append(c.closed, s)
+	})
+}
+
+// inUse reports whether the client has sources that are not closed, and whether a refresh
+// is in progress.
+func (c *client) inUse() (used, refreshing bool) {
+	c.apply(func(replica.Instant, *replica.State) { used, refreshing = c.openSources() > 0, c.refreshing })
+	return used, refreshing
+}
+
+// openSources returns how many sources are not closed. The caller is in apply.
+func (c *client) openSources() (n int) {
+	for _, s := range c.sources {
+		if s != nil && !s.isClosed() {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *source) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// forget forgets closed sources. A refresh in progress knows them by their ids, and
+// callers that wait do. The caller is in apply.
+func (c *client) forget() {
+	if c.refreshing {
+		return
+	}
+	c.closed = slices.DeleteFunc(c.closed, func(s *source) bool {
+		if !c.state.Forget(s.id) {
+			return false
+		}
+		c.sources[s.id], s.gone = nil, true
+		return true
+	})
+}
+
+// applyTo is apply for what is about s and comes from outside a refresh. It does nothing
+// if s is gone.
+func (c *client) applyTo(s *source, f func(now replica.Instant, state *replica.State)) {
+	c.apply(func(now replica.Instant, state *replica.State) {
+		if !s.gone {
+			f(now, state)
+		}
 	})
 }
 
@@ -97,6 +169,7 @@ func (c *client) apply(f func(now replica.Instant, state *replica.State)) {
 	f(c.host.now(), &c.state)
 	c.publish()
 	notices := c.drain()
+	c.forget()
 	c.start(c.host.now())
 	c.mu.Unlock()
 	for _, n := range notices {
@@ -121,6 +194,9 @@ func (c *client) drain() (notices []notice) {
 // publish makes the tokens of the state those that callers are served from.
 func (c *client) publish() {
 	for id, s := range c.sources {
+		if s == nil {
+			continue
+		}
 		t := &c.state.Tokens[id]
 		if h := s.held.Load(); t.Held.Exists() && (h == nil || h.Held != t.Held) {
 			s.held.Store(newHeld(c.host, h, t))
@@ -157,7 +233,7 @@ func (c *client) start(now replica.Instant) {
 // subscribeIfWanted starts the subscription when it is wanted, and ends it when it is
 // wanted no longer. The caller is in apply.
 func (c *client) subscribeIfWanted(now replica.Instant) {
-	wanted := c.host.opts.Subscribe && c.refreshed || c.state.Wanted(now)
+	wanted := c.host.opts.Subscribe && c.refreshed && c.openSources() > 0 || c.state.Wanted(now)
 	switch {
 	case wanted && !c.listening:
 		unwanted := make(chan struct{})
@@ -170,17 +246,18 @@ func (c *client) subscribeIfWanted(now replica.Instant) {
 	}
 }
 
-// due returns the tokens that want a refresh now. If none does, the refresh in
-// progress is over.
-func (c *client) due() (batch []*source) {
+// due returns the tokens that want a refresh now, and whether callers wait for one. If
+// none does, the refresh in progress is over.
+func (c *client) due() (batch []*source, blocking bool) {
 	c.apply(func(now replica.Instant, state *replica.State) {
 		if !c.host.closed() {
 			due, _ := state.Next(now)
 			batch = c.sourcesOf(due)
+			blocking = slices.ContainsFunc(due, func(id int) bool { return state.Tokens[id].Blocking(now) })
 		}
 		c.refreshing = len(batch) > 0
 	})
-	return batch
+	return batch, blocking
 }
 
 // sourcesOf returns the sources with the given ids. The caller is in apply.

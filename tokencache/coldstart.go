@@ -51,6 +51,9 @@ func (c *client) startCold(ctx context.Context, s *source) bool {
 	return true
 }
 
+// begunOnce notes that the first refresh has its turn.
+func (c *client) begunOnce() { c.begunBy.Do(func() { close(c.begun) }) }
+
 // probedOnce notes that the first refresh knows whether the fleet has a token.
 func (c *client) probedOnce() { c.probedBy.Do(func() { close(c.probed) }) }
 

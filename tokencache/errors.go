@@ -29,8 +29,8 @@ var (
 	// request for each replica with a wrong key.
 	ErrEncryptionKey = errors.New("the fleet's token is encrypted with a key that this replica does not have: give all replicas the same encryption keys")
 
-	// ErrClosed means that the Cache was closed.
-	ErrClosed = errors.New("the cache is closed")
+	// ErrClosed means that the Cache or the Source was closed.
+	ErrClosed = errors.New("the cache or the source is closed")
 )
 
 // An Error says why a call of a Source failed. What went wrong is in Err: a

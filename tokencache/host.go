@@ -26,6 +26,7 @@ type host struct {
 
 	redisTimeout time.Duration
 	stuck        atomic.Int32                             // calls to Redis that have not returned
+	turns        turns                                    // of the refreshes
 	origin       time.Time                                // where replica.Instants count from
 	wall         func() time.Time                         // time.Now, but where a test sets the clock wrong
 	trace        func(client, event string, tokens []int) // nil but in tests

@@ -8,8 +8,19 @@ import (
 
 // refresh brings the tokens that are due up to date, until none is.
 func (c *client) refresh() {
-	for due := c.due(); len(due) > 0; due = c.due() {
-		c.refreshOnce(c.host.ctx, due)
+	ctx := c.host.ctx
+	for due, blocking := c.due(); len(due) > 0; due, blocking = c.due() {
+		end, ok := c.host.turns.take(ctx, &c.turn, blocking)
+		if !ok {
+			continue // it is closed, and nothing is due
+		}
+		c.begunOnce()
+		if due, _ = c.due(); len(due) == 0 { // for the turn took long to come
+			end()
+			return
+		}
+		c.refreshOnce(ctx, due)
+		end()
 	}
 }
 

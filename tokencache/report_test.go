@@ -262,31 +262,35 @@ func TestReportAPI(t *testing.T) {
 			}
 		})
 	})
-	t.Run("C2 a body that never ends", func(t *testing.T) {
-		t.Parallel()
-		story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
-			r := f.start(1)[0]
-			stalled, closed := io.Pipe()
-			defer closed.Close()
-			calls := 0
-			client := &http.Client{Transport: r.source.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
-				if calls++; calls == 1 {
-					return answer(401, "", stalled), nil
+	for _, age := range []time.Duration{0, time.Minute} { // while it may not be known yet, and later
+		t.Run(fmt.Sprint("C2 a body that never ends, of a token that is old: ", age), func(t *testing.T) {
+			t.Parallel()
+			story(t, &auth0test.Config{PerHour: 42}, Options{}, func(f *fleet) {
+				r := f.start(1)[0]
+				f.token(r)
+				time.Sleep(age)
+				stalled, closed := io.Pipe()
+				defer closed.Close()
+				calls := 0
+				client := &http.Client{Transport: r.source.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+					if calls++; calls == 1 {
+						return answer(401, "", stalled), nil
+					}
+					return answer(200, "", empty()), nil
+				}))}
+				ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+				defer cancel()
+				req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.test/", nil)
+				start := time.Now()
+				if resp, err := client.Do(req); err != nil || resp.StatusCode != 200 || time.Since(start) > time.Second {
+					f.t.Errorf("got %v after %v, want the replay at once", err, time.Since(start))
 				}
-				return answer(200, "", empty()), nil
-			}))}
-			ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
-			defer cancel()
-			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.test/", nil)
-			start := time.Now()
-			if resp, err := client.Do(req); err != nil || resp.StatusCode != 200 || time.Since(start) > time.Second {
-				f.t.Errorf("got %v after %v, want the replay at once", err, time.Since(start))
-			}
-			if _, err := closed.Write([]byte("x")); err == nil {
-				f.t.Error("the first body was not closed")
-			}
+				if _, err := closed.Write([]byte("x")); err == nil {
+					f.t.Error("the first body was not closed")
+				}
+			})
 		})
-	})
+	}
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

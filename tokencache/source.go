@@ -12,9 +12,10 @@ import (
 )
 
 // A Source is the fleet's token for one set of credentials. It is safe for
-// concurrent use, and lives as long as its Cache.
+// concurrent use, and lives until it or its Cache is closed.
 type Source struct {
 	client *client
+	forget func() // makes the Cache forget it
 	source
 }
 
@@ -97,7 +98,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		return s.fail("rotate", err)
 	}
 	var old string
-	c.apply(func(now replica.Instant, state *replica.State) {
+	c.applyTo(&s.source, func(now replica.Instant, state *replica.State) {
 		state.Merge(now, s.id, read.of(0), random())
 		old = state.Tokens[s.id].Held.Record.Token
 	})
@@ -111,7 +112,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		}
 		// It is the one to be replaced, or an older one that another replica has
 		// written back since.
-		c.apply(func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
+		c.applyTo(&s.source, func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
 		if err := s.client.replaced(ctx, &s.source, h); err != nil {
 			return s.fail("rotate", err)
 		}
@@ -128,6 +129,15 @@ func (s *Source) Rotate(ctx context.Context) error {
 			return s.fail("rotate", err)
 		}
 	}
+	return nil
+}
+
+// Close ends the renewal of the token. It is for credentials that are not used any more,
+// such as those with a secret that was replaced, in a process that goes on with others.
+// Whoever asked for equal credentials has the same Source: it serves what it holds until
+// that expires, and then returns [ErrClosed]. The fleet keeps its token. Close returns nil.
+func (s *Source) Close() error {
+	s.forget()
 	return nil
 }
 

@@ -26,6 +26,13 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	ctx := c.host.ctx
 	defer c.apply(func(replica.Instant, *replica.State) { c.listening, c.unwanted = false, nil })
 	select {
+	case <-c.begun:
+	case <-unwanted:
+		return
+	case <-ctx.Done():
+		return
+	}
+	select {
 	case <-c.probed:
 	case <-time.After(subscribeDelay):
 	case <-unwanted:
@@ -127,7 +134,7 @@ func (c *client) handle(message []byte, opened replica.Instant) {
 	}
 	for _, s := range c.named(n.TokenID) {
 		if r, ok := n.Record(s.token); ok {
-			c.apply(func(now replica.Instant, state *replica.State) {
+			c.applyTo(s, func(now replica.Instant, state *replica.State) {
 				state.Heard(now, s.id, replicaRecord(r), n.Now, opened, random())
 			})
 		}
@@ -139,7 +146,7 @@ func (c *client) handle(message []byte, opened replica.Instant) {
 func (c *client) named(id string) (batch []*source) {
 	c.apply(func(replica.Instant, *replica.State) {
 		for _, s := range c.sources {
-			if s.token.ID == id {
+			if s != nil && s.token.ID == id {
 				batch = append(batch, s)
 			}
 		}

@@ -108,7 +108,7 @@ func (t *transport) unsettled(req *http.Request, resp *http.Response, h *held) (
 		if err != nil { // the answer that there is says more
 			return resp, false
 		}
-		_ = resp.Body.Close() // unread: an API may never send the end of it
+		drop(resp)
 		if resp = next; !host.opts.TokenRefused(resp) {
 			return resp, false
 		}
@@ -145,11 +145,15 @@ func (t *transport) unauthorized(req *http.Request, resp *http.Response, h *held
 	if err != nil {
 		return resp, nil
 	}
-	_ = resp.Body.Close() // unread: an API may never send the end of it
+	drop(resp)
 	second := authorized(req, other)
 	second.Body = body
 	return t.base.RoundTrip(second)
 }
+
+// drop closes an answer that the caller does not get. Its body is not read: an API may
+// never send the end of it.
+func drop(resp *http.Response) { _ = resp.Body.Close() }
 
 // authorized returns a copy of req with the token in its header. Nothing of the
 // copy is written to but the header's map, so that is what is copied.

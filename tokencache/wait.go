@@ -24,7 +24,7 @@ func (c *client) serve(s *source) *held {
 		h.checked.Store(int64(now.Mono - h.Since.Mono))
 	}
 	if !h.used.Swap(true) || drifted && !h.noticed.Swap(true) {
-		c.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
+		c.applyTo(s, func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
 	}
 	if !h.Valid(now) {
 		return nil
@@ -42,7 +42,7 @@ func (c *client) obtain(ctx context.Context, s *source) (*held, error) {
 		return nil, err
 	}
 	if !h.used.Swap(true) {
-		c.apply(func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
+		c.applyTo(s, func(now replica.Instant, state *replica.State) { state.Touch(now, s.id) })
 	}
 	return h, nil
 }
@@ -54,7 +54,12 @@ func (c *client) wait(ctx context.Context, s *source, want replica.Want) (h *hel
 		limit = c.host.now().Mono + time.Until(deadline)
 	}
 	gaveUp := false
-	c.apply(func(_ replica.Instant, state *replica.State) { state.Wait(s.id) })
+	waiting := false
+	c.applyTo(s, func(_ replica.Instant, state *replica.State) { state.Wait(s.id); waiting = true })
+	if !waiting {
+		return nil, ErrClosed
+	}
+	c.host.turns.hurry(&c.turn)
 	defer func() {
 		c.apply(func(now replica.Instant, state *replica.State) { state.Leave(now, s.id, gaveUp) })
 	}()
@@ -70,6 +75,8 @@ func (c *client) wait(ctx context.Context, s *source, want replica.Want) (h *hel
 		select {
 		case <-change:
 		case <-c.host.ctx.Done():
+			return nil, ErrClosed
+		case <-s.closed:
 			return nil, ErrClosed
 		case <-ctx.Done():
 			gaveUp = true
@@ -89,7 +96,7 @@ func (c *client) invalidate(s *source, accessToken string) *held {
 	if h == nil || h.token.AccessToken != accessToken {
 		return nil
 	}
-	c.apply(func(now replica.Instant, state *replica.State) {
+	c.applyTo(s, func(now replica.Instant, state *replica.State) {
 		state.Invalidate(now, s.id, h.Record.Token, replica.Invalidated)
 	})
 	return h

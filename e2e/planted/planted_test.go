@@ -43,9 +43,9 @@ func TestPlanted(t *testing.T) {
 			if n := bytes.Count(whole, []byte(b.old)); n != 1 {
 				t.Fatalf("%s has %d places for this bug, want one: %s", b.file, n, b.old)
 			}
-			about := packagesOf(t, b.test)
+			about := packagesOf(t, b)
 			if len(about) == 0 {
-				t.Fatalf("no package of the core has %s", b.test)
+				t.Fatalf("no package has %s", b.test)
 			}
 			if !*plant || !strings.Contains(b.name+" "+b.file, *only) {
 				return
@@ -74,10 +74,15 @@ func TestPlanted(t *testing.T) {
 // core are the packages whose tests have to notice.
 var core = []string{"./lock/...", "./quota/...", "./tokencache/..."}
 
-// packagesOf returns those that have a test.
-func packagesOf(t *testing.T, test string) (packages []string) {
-	name, _, _ := strings.Cut(test, "/")
-	for _, pkg := range core {
+// packagesOf returns those that have the test of a bug: of the core, or of the command if
+// the bug is there.
+func packagesOf(t *testing.T, b bug) (packages []string) {
+	name, _, _ := strings.Cut(b.test, "/")
+	in := core
+	if strings.HasPrefix(b.file, "cmd/") {
+		in = []string{"./cmd/fleettoken/..."}
+	}
+	for _, pkg := range in {
 		dir := strings.TrimSuffix(pkg, "/...")
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -149,7 +154,7 @@ func suite(t *testing.T, tree, run string, packages ...string) string {
 
 // copyTree copies what the tests of the core need.
 func copyTree(t *testing.T, to string) {
-	for _, name := range []string{"go.mod", "go.sum", "README.md", "lock", "quota", "tokencache", "e2e/redistest", "e2e/canary", "e2e/fault_test.go"} {
+	for _, name := range []string{"go.mod", "go.sum", "README.md", "lock", "quota", "tokencache", "cmd", "e2e/redistest", "e2e/canary", "e2e/fault_test.go"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err

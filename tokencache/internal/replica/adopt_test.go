@@ -102,3 +102,20 @@ func TestEstimateIsNoNeed(t *testing.T) {
 		t.Errorf("got %s, estimated: %v, want a measured age and no request: the token is seven seconds old", step, tok.Held.Estimated())
 	}
 }
+
+// A new token is dated after the one that it was requested in place of, although the
+// clock of Redis went back and a token of that time came in between.
+func TestIssuedAfterTheOneThatItReplaces(t *testing.T) {
+	at := func(m time.Duration) Instant { return Instant{Mono: m * time.Minute, Wall: m * time.Minute} }
+	s := State{Terms: usual}
+	id := s.Add("t", nil)
+	before := Record{Token: "before", Issued: 5_000_000}
+	between := Record{Token: "between", Issued: 1_000_000, Expires: 1_000_001, Lifetime: time.Millisecond}
+	s.Tokens[id].Held.Record = between
+	r, _ := s.Issued(at(10), Request{ID: id, Before: before}, Issue{
+		Record: Record{Token: "new", Lifetime: time.Hour}, Sent: at(9), Admitted: at(9), Now: 2_000_000,
+	}, 0)
+	if r.Issued <= before.Issued {
+		t.Errorf("issued at %d, want after the one before, at %d", r.Issued, before.Issued)
+	}
+}

@@ -105,11 +105,5 @@ const (
 	RedisUp                   // Redis can be used again
 )
 
-// Add adds a token, and returns its id: its index in Tokens.
-func (s *State) Add(key string, scopes []quota.Scope) int {
-	s.Tokens = append(s.Tokens, Token{Key: key, Scopes: scopes})
-	return len(s.Tokens) - 1
-}
-
 // wall returns what the wall clock shows in d.
 func (s *State) wall(now Instant, d time.Duration) time.Time { return s.Origin.Add(now.Wall + d) }

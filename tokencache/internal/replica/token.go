@@ -28,6 +28,9 @@ type Token struct {
 	Key    string
 	Scopes []quota.Scope // whose blocks hold back its requests
 
+	Closed bool // it is wanted no longer
+	Gone   bool // and nothing is left of it: another one may have its id
+
 	Held   Held
 	Used   bool // a caller got this token
 	Shared bool // the fleet has it
@@ -65,7 +68,7 @@ func (t *Token) HasWaiters(now Instant) bool { return t.Waiting > 0 || now.Mono 
 
 // Blocking reports whether callers have to wait for a refresh.
 func (t *Token) Blocking(now Instant) bool {
-	return t.HasWaiters(now) && (t.Replace != "" || !t.Held.Valid(now))
+	return !t.Closed && t.HasWaiters(now) && (t.Replace != "" || !t.Held.Valid(now))
 }
 
 // Failing reports whether there is no token, and it is known why.
@@ -74,8 +77,11 @@ func (t *Token) Failing(now Instant) bool {
 }
 
 // Idle reports whether no caller would miss a new token: one is valid and was
-// never used, or none is and no caller waits.
+// never used, or none is and no caller waits, or it is wanted no longer.
 func (t *Token) Idle(now Instant) bool {
+	if t.Closed {
+		return true
+	}
 	if t.Held.Valid(now) {
 		return !t.Used && t.Replace == "" && t.Shared
 	}
@@ -86,6 +92,9 @@ func (t *Token) Idle(now Instant) bool {
 // if none is. An age that is only estimated needs a measurement first.
 func (t *Token) Need(now Instant) (quota.Priority, Reason, bool) {
 	h := t.Held
+	if t.Closed {
+		return 0, "", false
+	}
 	if !h.Valid(now) {
 		return quota.Need, Cold, t.HasWaiters(now)
 	}

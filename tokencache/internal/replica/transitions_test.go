@@ -222,7 +222,7 @@ func TestTransitions(t *testing.T) {
 // Every method that changes a State is among the transitions of the driver, or is reached
 // by one.
 func TestDriverKnowsAllTransitions(t *testing.T) {
-	exempt := []string{"WroteBack", "Committed", "CommitFailed", "RequestBeyondRedis", "Add", "Drain", "Answer", "GiveUp", "Next", "Check",
+	exempt := []string{"WroteBack", "Committed", "CommitFailed", "RequestBeyondRedis", "Add", "Close", "Forget", "Drain", "Answer", "GiveUp", "Next", "Check",
 		"ColdStart", "HeldBack", "Blocked", "Listening", "Wanted", "Reported"}
 	for _, name := range methodsOfState(t) {
 		if transitions[name] == nil && !slices.Contains(exempt, name) {

@@ -1,0 +1,175 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
+)
+
+// TestReportProcess has what users of other token clients have reported of their own
+// process. Each row has the number of its report.
+func TestReportProcess(t *testing.T) {
+	t.Parallel()
+	// variant returns a source of its own that stands for the same token.
+	variant := func(f *fleet, r *testReplica, i int) *Source {
+		cred := f.credentials()
+		cred.DefaultLifetime = time.Hour + time.Duration(i)*time.Second
+		s, err := r.cache.Source(cred)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return s
+	}
+	for _, opts := range []Options{{}, {Subscribe: true}} {
+		t.Run(fmt.Sprint("E2 sources that come and go, Subscribe ", opts.Subscribe), func(t *testing.T) {
+			story(t, &auth0test.Config{TTL: 10 * time.Hour}, opts, func(f *fleet) {
+				r := f.start(1)[0]
+				f.token(r)
+				for i := range 500 {
+					s := variant(f, r, i)
+					if _, err := s.Token(f.t.Context()); err != nil {
+						f.t.Fatal(err)
+					}
+					if again := variant(f, r, i); again != s {
+						f.t.Fatal("equal credentials do not have the same source")
+					}
+					if err := errors.Join(s.Close(), s.Close()); err != nil {
+						f.t.Fatal(err)
+					}
+					if again := variant(f, r, i); again == s {
+						f.t.Fatal("a closed source was returned")
+					} else {
+						again.Close()
+					}
+					if _, err := s.Token(f.t.Context()); err != nil {
+						f.t.Errorf("a closed source does not serve what it holds: %v", err)
+					}
+					synctest.Wait() // refreshes are over
+				}
+				f.want(1)
+				c := r.source.client
+				if n := len(c.sources); n > 4 || len(c.state.Tokens) != n || len(c.closed) > 2 || len(r.cache.sources) != 1 {
+					f.t.Errorf("%d sources of the client, %d tokens, %d closed, and %d sources of the cache are left", n, len(c.state.Tokens), len(c.closed), len(r.cache.sources))
+				}
+
+				s := variant(f, r, 500)
+				f.token(r)
+				if _, err := s.Token(f.t.Context()); err != nil {
+					f.t.Fatal(err)
+				}
+				s.Close()
+				held := s.held.Load().token
+				f.serve(11*time.Hour, time.Minute) // the other one goes on
+				f.want(2)
+				if _, err := s.Token(f.t.Context()); !errors.Is(err, ErrClosed) {
+					f.t.Errorf("Token of a closed source without a valid token: %v", err)
+				}
+				if err := s.Invalidate(f.t.Context(), held); !errors.Is(err, ErrClosed) {
+					f.t.Errorf("Invalidate of a closed source: %v", err)
+				}
+				if err := s.Rotate(f.t.Context()); !errors.Is(err, ErrClosed) {
+					f.t.Errorf("Rotate of a closed source: %v", err)
+				}
+				f.want(2)
+
+				// With the last one, all that was kept for the client goes.
+				r.source.Close()
+				synctest.Wait()
+				if n := len(r.cache.clients); n != 0 {
+					f.t.Errorf("%d clients are left", n)
+				}
+				time.Sleep(11 * time.Hour) // nothing is renewed
+				f.want(2)
+				r.source = variant(f, r, 501)
+				f.token(r)
+				f.want(3)
+			})
+		})
+	}
+	t.Run("E2 closed while a caller waits", func(t *testing.T) {
+		story(t, &auth0test.Config{Latency: 3 * time.Second}, Options{}, func(f *fleet) {
+			r := f.start(1)[0]
+			errs := make(chan error, 1)
+			go func() { _, err := r.source.Token(f.t.Context()); errs <- err }()
+			time.Sleep(time.Second)
+			r.source.Close()
+			if err := <-errs; !errors.Is(err, ErrClosed) {
+				f.t.Errorf("got %v", err)
+			}
+			r.source = variant(f, r, 1) // what was requested is the fleet's, and not requested again
+			f.token(r)
+			f.want(1)
+		})
+	})
+
+	t.Run("E1 turns", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var q turns
+			var order []string
+			take := func(name string, need bool, lasts time.Duration) *turn {
+				t := new(turn)
+				go func() {
+					end, ok := q.take(context.Background(), t, need)
+					if ok {
+						order = append(order, name) // one after the other: see maxTurns below
+						time.Sleep(lasts)
+						end()
+					}
+				}()
+				synctest.Wait()
+				return t
+			}
+			start := time.Now()
+			for range maxTurns - 1 {
+				if _, ok := q.take(context.Background(), new(turn), true); !ok {
+					t.Fatal("no turn")
+				}
+			}
+			// They give up their turns by themselves, so that what hangs holds up none.
+			time.Sleep(turnTime)
+			synctest.Wait()
+			if q.taken != 0 {
+				t.Fatalf("%d turns are taken after %v", q.taken, time.Since(start))
+			}
+			q.taken = maxTurns - 1
+			take("first", true, 10*time.Millisecond)
+			take("early", false, time.Millisecond)
+			late := take(late1, false, time.Millisecond)
+			for i := range 2 * maxNeeds {
+				take(fmt.Sprint("need ", i), true, time.Millisecond)
+			}
+			q.hurry(late)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if len(order) != 3+2*maxNeeds || order[1] != late1 || order[2] != "need 0" {
+				t.Fatalf("got %q", order)
+			}
+			for i, name := range order {
+				if name == "early" && (i < maxNeeds || i > 2*maxNeeds) {
+					t.Errorf("what no caller waits for came as number %d: %q", i, order)
+				}
+			}
+			if q.taken != maxTurns-1 || len(q.queue) != 0 {
+				t.Errorf("%d are taken, %d wait", q.taken, len(q.queue))
+			}
+
+			// Who leaves the queue leaves no trace.
+			q.taken = maxTurns
+			ctx, cancel := context.WithCancel(context.Background())
+			left := make(chan bool)
+			go func() { _, ok := q.take(ctx, new(turn), true); left <- ok }()
+			synctest.Wait()
+			cancel()
+			if <-left || len(q.queue) != 0 || q.taken != maxTurns {
+				t.Errorf("%d are taken, %d wait", q.taken, len(q.queue))
+			}
+		})
+	})
+}
+
+const late1 = "early that a caller waits for by now"
