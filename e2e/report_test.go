@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/fleettoken/fleettoken/e2e/redistest"
 	"github.com/fleettoken/fleettoken/tokencache"
+	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
 // TestReport holds what public reports of similar software saw fail to real parts. A
@@ -68,4 +72,123 @@ func TestReport(t *testing.T) {
 			t.Errorf("%d token requests, want one a client", n)
 		}
 	})
+
+	// Replicas that start cold cost a Redis little that has no pub/sub, and one that refuses
+	// to write.
+	t.Run("D11", func(t *testing.T) {
+		for _, takes := range []time.Duration{time.Second, 8 * time.Second} {
+			t.Run(takes.String(), func(t *testing.T) {
+				t.Parallel()
+				server := redistest.Start(t)
+				if err := server.Client().ACLSetUser(t.Context(), "default", "-subscribe").Err(); err != nil {
+					t.Fatal(err)
+				}
+				before := costOf(t, server)
+				served, _ := coldReplicas(t, server, 20, takes, takes+5*time.Second, takes+5*time.Second)
+				cost := costOf(t, server).minus(before)
+				t.Logf("%d replicas served, %d commands and %d connections", served, cost.commands, cost.connections)
+				if served != 20 {
+					t.Errorf("%d of 20 replicas were served", served)
+				}
+				if cost.commands > 20*10 {
+					t.Errorf("%d commands for 20 replicas, want ten each at most", cost.commands)
+				}
+			})
+		}
+	})
+	t.Run("D12", func(t *testing.T) {
+		t.Parallel()
+		const replicas, settles, lasts = 20, 10 * time.Second, 20 * time.Second
+		server := redistest.Start(t)
+		if err := server.Client().ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // nobody is there
+			t.Fatal(err)
+		}
+		var before cost
+		time.AfterFunc(settles, func() { before = costOf(t, server) })
+		served, err := coldReplicas(t, server, replicas, 0, settles+lasts, time.Second)
+		cost := costOf(t, server).minus(before)
+		seconds := lasts.Seconds() * replicas
+		t.Logf("%.2f commands and %.2f connections a replica a second: %v", float64(cost.commands)/seconds, float64(cost.connections)/seconds, err)
+		if served != 0 || !errors.Is(err, tokencache.ErrRedis) {
+			t.Errorf("%d replicas were served, and others got %v", served, err)
+		}
+		if float64(cost.commands) > 2*seconds || float64(cost.connections) > seconds/2 {
+			t.Errorf("%d commands and %d connections in %v for %d replicas, want two and half of one a second each at most", cost.commands, cost.connections, lasts, replicas)
+		}
+	})
+}
+
+// A cost is what clients ask of a Redis.
+type cost struct{ commands, connections int64 }
+
+func (c cost) minus(before cost) cost {
+	return cost{c.commands - before.commands, c.connections - before.connections}
+}
+
+// costOf returns what a Redis had to do until now. What scripts call is not counted.
+func costOf(t *testing.T, server *redistest.Server) (c cost) {
+	t.Helper()
+	rdb := server.Client()
+	for name, line := range rdb.InfoMap(t.Context(), "commandstats").Val()["Commandstats"] {
+		var calls, usec, rejected int64
+		var per float64
+		if _, err := fmt.Sscanf(line, "calls=%d,usec=%d,usec_per_call=%g,rejected_calls=%d", &calls, &usec, &per, &rejected); err != nil {
+			t.Fatalf("%s: %s: %v", name, line, err)
+		}
+		switch strings.TrimPrefix(name, "cmdstat_") {
+		case "hello", "auth", "eval", "evalsha", "exists", "subscribe", "unsubscribe", "publish", "ping":
+			c.commands += calls + rejected
+		}
+	}
+	var err error
+	if c.connections, err = strconv.ParseInt(rdb.InfoMap(t.Context(), "stats").Val()["Stats"]["total_connections_received"], 10, 64); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// coldReplicas starts replicas that want a token at once and, until they have one, again
+// and again for so long. It returns how many got one, and the last error that another got.
+func coldReplicas(t *testing.T, server *redistest.Server, n int, latency, lasts, patience time.Duration) (served int, last error) {
+	t.Helper()
+	endpoint := auth0test.NewServer(&auth0test.Config{ClientID: "a", ClientSecret: "a secret of no consequence", Latency: latency})
+	defer endpoint.Close()
+	var mu sync.Mutex
+	var callers sync.WaitGroup
+	end := time.Now().Add(lasts)
+	for range n {
+		rdb := tokencache.NewRedisClient(&redis.UniversalOptions{Addrs: []string{server.Addr}})
+		defer rdb.Close()
+		cache, err := tokencache.New(rdb, &tokencache.Options{Transport: endpoint.Transport()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cache.Close()
+		source, err := cache.Source(tokencache.Credentials{
+			TokenURL: endpoint.TokenURL(), ClientID: "a", ClientSecret: "a secret of no consequence", Audience: "https://api.example.com",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers.Go(func() {
+			for time.Now().Before(end) {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				_, err := source.Token(ctx)
+				cancel()
+				mu.Lock()
+				if err == nil {
+					served++
+				} else {
+					last = err
+				}
+				mu.Unlock()
+				if err == nil {
+					return
+				}
+				time.Sleep(50 * time.Millisecond) // a caller that is busy
+			}
+		})
+	}
+	callers.Wait()
+	return served, last
 }

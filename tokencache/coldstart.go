@@ -95,7 +95,7 @@ func (c *client) renewCold(ctx context.Context, s *source) {
 	switch {
 	case errors.Is(err, lock.ErrHeld):
 		c.apply(func(_ replica.Instant, state *replica.State) { state.Contended(s.id) })
-	case err != nil && early.at == (replica.Instant{}): // it is not known what Redis did
+	case err != nil && early.at == (replica.Instant{}) && !isReply(err): // it is not known what Redis did
 		c.queueReports(nil, early.unsent())
 	}
 	c.renewed(ctx, batch, err)

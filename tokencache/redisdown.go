@@ -21,7 +21,7 @@ func (c *client) redisFailed(ctx context.Context, batch []*source, err error) {
 	}
 	var beyond []*source
 	c.apply(func(now replica.Instant, state *replica.State) {
-		beyond = c.sourcesOf(state.RedisFailed(now, idsOf(batch), err, random()))
+		beyond = c.sourcesOf(state.RedisFailed(now, idsOf(batch), err, isReply(err), random()))
 	})
 	for i, s := range batch {
 		c.traced(batch[i:i+1], "RedisFailed", slices.Contains(beyond, s))

@@ -43,13 +43,17 @@ func (c *client) listen(unwanted <-chan struct{}) {
 	ping := pingInterval{interval: keepAlive}
 	for failures, again := 1, false; ; failures++ {
 		began := time.Now()
-		if sub, err := c.open(ctx); err == nil {
+		sub, err := c.open(ctx)
+		switch {
+		case err == nil:
 			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
 			quiet, broken := c.handleAll(sub, ping.interval, unwanted)
 			sub.close()
 			ping.ended(time.Since(began), quiet, broken)
 			c.apply(func(now replica.Instant, state *replica.State) { state.Unsubscribed(now, broken, random()) })
 			again = true
+		case isReply(err): // there is no pub/sub here, or it is not allowed
+			failures = max(failures, 6)
 		}
 		if time.Since(began) > keepAliveLeast {
 			failures = 1

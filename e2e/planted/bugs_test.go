@@ -199,7 +199,7 @@ var bugs = []bug{
 	{"all refreshes are started at once", "tokencache/turns.go", "q.taken < maxTurns && ", "", "TestReportProcess"},
 	{"an early refresh goes before what callers wait for", "tokencache/turns.go", "return t.need == (q.needs < maxNeeds)", "return true", "TestReportProcess"},
 	{"a turn ends with the refresh only", "tokencache/turns.go", "time.AfterFunc(turnTime, over)", "time.AfterFunc(time.Hour, over)", "TestReportProcess"},
-	{"a closed source is renewed", "tokencache/internal/replica/token.go", "if t.Closed {\n\t\treturn true", "if false {\n\t\treturn true", "TestReportProcess"},
+	{"a closed source is renewed", "tokencache/internal/replica/add.go", "s.Tokens[id].Closed = true", "", "TestReportProcess"},
 	{"the id of a closed source is not used again", "tokencache/internal/replica/add.go", "*t = Token{Gone: true}", "*t = Token{}", "TestReportProcess"},
 	{"a client without sources is kept", "tokencache/cache.go", "delete(c.clients, lock)", "_ = lock", "TestReportProcess"},
 	{"a source that is gone changes that of its id", "tokencache/client.go", "if !s.gone {", "if true {", "TestReportProcess"},

@@ -147,7 +147,7 @@ func (p *process) forget(now replica.Instant) {
 	if t.FetchAt != 0 {
 		t.FetchAt = max(later(t.FetchAt), 1)
 	}
-	t.RecentUntil, c.BurstUntil = 0, 0
+	t.RecentUntil, c.BurstUntil, t.Polls = 0, 0, 0
 	t.Heard, c.Subscription.Number = 1, 1 // what a new one has missed is fetched within a second
 	for i := range c.Blocks {
 		c.Blocks[i].Until = later(c.Blocks[i].Until)

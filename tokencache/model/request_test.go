@@ -224,7 +224,7 @@ func (t *turn) reportsIssue() {
 func (t *turn) redisFailed() {
 	t.p.view, t.p.gone, t.p.early = replica.Snapshot{}, 0, early{}
 	var beyond []int
-	t.apply(func(s *replica.State) { beyond = s.RedisFailed(t.w.now(), []int{0}, errTest, 1) })
+	t.apply(func(s *replica.State) { beyond = s.RedisFailed(t.w.now(), []int{0}, errTest, false, 1) })
 	t.event(fmt.Sprint("RedisFailed:", len(beyond) > 0))
 }
 

@@ -179,7 +179,8 @@ func (s *State) LeaseHeld(now Instant, ids []int, remaining time.Duration, rando
 		if !t.Blocking(now) {
 			continue
 		}
-		t.Hold.Until = min(turn, now.Mono+s.Subscription.poll())
+		t.Polls++
+		t.Hold.Until = min(turn, now.Mono+s.Subscription.poll(t.Polls))
 		if s.Subscription.Open && t.Heard != s.Subscription.Number {
 			t.fetchBy(now.Mono + s.Subscription.grace()) // what was published before it stood was missed
 		}

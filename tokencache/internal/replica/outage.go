@@ -24,8 +24,10 @@ func (o *Outage) budget(now time.Duration, terms Terms) (at time.Duration, spent
 // token is served on, and Redis is tried again later. Without one, callers get
 // the error, unless RequestBeyondRedis lets this replica ask all the same: it
 // returns the tokens for which that is to be found out. A Redis error is never
-// treated as a held lease or a missing token.
-func (s *State) RedisFailed(now Instant, ids []int, err error, random float64) (beyond []int) {
+// treated as a held lease or a missing token. replied is set if Redis answered, and
+// refused: as a rule it goes on refusing, so it is asked less and less often, as a replica
+// without a primary is for long.
+func (s *State) RedisFailed(now Instant, ids []int, err error, replied bool, random float64) (beyond []int) {
 	s.Outage.Failures++
 	s.expectBurst(now.Mono)
 	n := s.Outage.Failures
@@ -46,7 +48,11 @@ func (s *State) RedisFailed(now Instant, ids []int, err error, random float64) (
 		case t.HasWaiters(now) && s.Terms.RedisDownRequests > 0:
 			beyond = append(beyond, id)
 		default:
-			s.deferRetry(now, id, err, Backoff(n, 100*time.Millisecond, time.Second, random))
+			base, limit := 100*time.Millisecond, time.Second
+			if replied {
+				base, limit = time.Second, 8*time.Second
+			}
+			s.deferRetry(now, id, err, Backoff(n, base, limit, random))
 		}
 	}
 	return beyond

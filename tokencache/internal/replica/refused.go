@@ -92,6 +92,6 @@ func (s *State) deferRetry(now Instant, id int, err error, pause time.Duration) 
 func (s *State) setUnavailable(now Instant, id int, f Failure) {
 	t := &s.Tokens[id]
 	f.CheckedAt = now.Mono
-	t.Failure, t.FetchAt = f, 0
+	t.Failure, t.FetchAt, t.Polls = f, 0, 0
 	s.wake(id)
 }

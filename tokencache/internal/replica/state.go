@@ -64,14 +64,19 @@ type Subscription struct {
 // subscription makes it rare, since a notification comes first.
 const (
 	pollSubscribed   = 5 * time.Second
-	pollUnsubscribed = 500 * time.Millisecond
+	pollUnsubscribed = 500 * time.Millisecond // at first; then longer and longer, so that a wait costs no more than half as much again
 )
 
-func (s Subscription) poll() time.Duration {
+// poll returns how long to wait for the n-th fetch, n from 1.
+func (s Subscription) poll(n int) time.Duration {
 	if s.Open {
 		return pollSubscribed
 	}
-	return pollUnsubscribed
+	every := pollUnsubscribed
+	for ; n > 1 && every < pollSubscribed; n-- {
+		every += every * 3 / 4
+	}
+	return min(every, pollSubscribed)
 }
 
 // grace is how long a notification that may have been missed is waited for.

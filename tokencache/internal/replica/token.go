@@ -54,6 +54,7 @@ type Token struct {
 	FetchAt time.Duration // a fetch is wanted then, whatever else; 0: none is
 	Heard   int           // the subscription that was open when the last fetch or probe was sent
 	Probes  int           // in a row, since the last fetch
+	Polls   int           // in a row, while another replica holds the lease
 }
 
 // A Hold puts off the refresh of a token.

@@ -158,7 +158,7 @@ var transitions = map[string]func(d *driver){
 		d.s.RequestFailed(d.now, 0, r, d.random())
 	},
 	"RedisFailed": func(d *driver) {
-		for _, id := range d.s.RedisFailed(d.now, []int{0}, errors.New("down"), d.random()) {
+		for _, id := range d.s.RedisFailed(d.now, []int{0}, errors.New("down"), d.luck.IntN(2) == 0, d.random()) {
 			d.s.RequestBeyondRedis(d.now, id, errors.New("down"), d.random())
 		}
 	},
