@@ -33,6 +33,9 @@ type Entry struct {
 	Took    time.Duration `json:"-"`      // "took" in JSON
 }
 
+// maxAgo, a year in milliseconds, is longer than any token request takes to be reported.
+const maxAgo = 366 * 24 * 3600 * 1000
+
 // Journal returns the last attempts, newest first, at most n of them. It
 // returns none if the ledger keeps no journal.
 func (l *Ledger) Journal(ctx context.Context, n int) ([]Entry, error) {
@@ -85,8 +88,9 @@ func decodeJournal(reply []string, at time.Time) ([]Entry, error) {
 		}
 		answer := answers[event["id"]]
 		took, _ := strconv.ParseInt(answer["took"], 10, 64)
+		ago, _ := strconv.ParseInt(event["ago"], 10, 64) // it was lost, and written again with its answer
 		entries = append(entries, Entry{
-			ID: event["id"], At: at.Add(time.Duration(n[0]-now) * time.Millisecond),
+			ID: event["id"], At: at.Add(time.Duration(n[0]-now-min(max(ago, 0), maxAgo)) * time.Millisecond),
 			By: event["by"], Reason: event["why"], For: event["for"], Priority: event["priority"],
 			Outcome: answer["outcome"], Status: answer["status"], Header: answer["header"],
 			Took: time.Duration(took) * time.Millisecond,

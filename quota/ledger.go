@@ -156,7 +156,7 @@ func (l *Ledger) observation(a *Attempt, answer *Answer) []any {
 		args = append(args, string(b.Scope), string(b.Reason), b.Wait.Milliseconds(),
 			b.Base.Milliseconds(), b.Cap.Milliseconds(), flag(b.Quorum))
 	}
-	return args
+	return append(args, a.Reason, a.For, a.Priority.String())
 }
 
 func (l Limits) appendArgs(args []any, scope Scope, date time.Time) []any {

@@ -801,6 +801,50 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// A Redis that lost its data after it admitted a request journals it with its answer.
+func TestReportD14(t *testing.T) {
+	bubble(t, &quota.Options{Journal: "journal"}, func(t *testing.T, b *book) {
+		rdb := b.rdb
+		for _, outcome := range []quota.Outcome{quota.Issued, quota.Refused, quota.Unknown, quota.Unsent} {
+			if err := rdb.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			a := b.attempt(quota.Expiring)
+			a.By, a.Reason, a.For = "r2", "expiring", "t2"
+			if _, err := b.Admit(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			sent := time.Now()
+			time.Sleep(2 * time.Second)
+			if err := rdb.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			for range 2 { // twice is as good as once
+				if _, err := b.Observe(t.Context(), a, &quota.Answer{Outcome: outcome, Status: "200", Took: 2 * time.Second, Age: time.Second, Header: header("42/41")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			entries, err := b.Journal(t.Context(), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if outcome == quota.Unsent {
+				if len(entries) != 0 {
+					t.Errorf("%v: got %+v, although nothing was sent", outcome, entries)
+				}
+				continue
+			}
+			if len(entries) != 1 {
+				t.Fatalf("%v: got %+v, want the request", outcome, entries)
+			}
+			if e := entries[0]; e.By != "r2" || e.Reason != "expiring" || e.For != "t2" || e.Priority != "expiring" || e.Outcome != outcome.String() || !e.At.Equal(sent) {
+				t.Errorf("%v: got %+v, want what was admitted at %v", outcome, e, sent)
+			}
+		}
+	})
+}
+
 func TestJournal(t *testing.T) {
 	bubble(t, &quota.Options{JournalLength: 6}, func(t *testing.T, b *book) {
 		first := time.Now()

@@ -12,6 +12,7 @@
 --       then the number of blocks, then of each: scope reason wait base cap quorum
 --           wait: what the server asked for, or 0; else base doubled with each block in a row, at most cap
 --           quorum: '1' if two different replicas must say so
+--       then why, for, priority: what admit has journalled
 -- Reply {'observed' or 'replayed', now, then of each block that is on: scope, reason, until, count}
 
 local id, outcome, age, dice, by = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
@@ -58,6 +59,7 @@ if a and (outcome == 'unsent' or outcome == 'refused') then
   end
   if priority == 'forced' and state['p:forced'] == int(a.at) then drop('p:forced') end
 end
+local lost = not a -- with Redis' data, since it was admitted
 a = a or { at = now, priority = priority, windows = {} }
 a.status = (outcome == 'unsent' or outcome == 'refused') and 'back' or 'done'
 save_attempt(id, a)
@@ -163,5 +165,8 @@ end
 for _, scope in ipairs(scopes) do tell(scope) end
 
 redis.call('PEXPIRE', KEYS[1], KEEP)
+if lost and outcome ~= 'unsent' then
+  journal(ARGV[9], { 'event', 'asked', 'id', id, 'by', by, 'why', arg(), 'for', arg(), 'priority', arg(), 'ago', int(age + math.max(took, 0)) })
+end
 journal(ARGV[9], { 'event', 'answered', 'id', id, 'by', by, 'outcome', outcome, 'status', ARGV[6], 'header', ARGV[7], 'took', ARGV[8] })
 return reply

@@ -199,8 +199,12 @@ var bugs = []bug{
 	{"all refreshes are started at once", "tokencache/turns.go", "q.taken < maxTurns && ", "", "TestReportProcess"},
 	{"an early refresh goes before what callers wait for", "tokencache/turns.go", "return t.need == (q.needs < maxNeeds)", "return true", "TestReportProcess"},
 	{"a turn ends with the refresh only", "tokencache/turns.go", "time.AfterFunc(turnTime, over)", "time.AfterFunc(time.Hour, over)", "TestReportProcess"},
-	{"a closed source is renewed", "tokencache/internal/replica/add.go", "s.Tokens[id].Closed = true", "", "TestReportProcess"},
+	{"a closed source stays", "tokencache/client.go", "if !c.state.Forget(s.id) {", "if true {", "TestReportProcess"},
 	{"the id of a closed source is not used again", "tokencache/internal/replica/add.go", "*t = Token{Gone: true}", "*t = Token{}", "TestReportProcess"},
 	{"a client without sources is kept", "tokencache/cache.go", "delete(c.clients, lock)", "_ = lock", "TestReportProcess"},
 	{"a source that is gone changes that of its id", "tokencache/client.go", "if !s.gone {", "if true {", "TestReportProcess"},
+	{"a request whose row was lost is not journalled", "quota/observe.lua", "if lost and outcome", "if false and outcome", "TestReportD14"},
+	{"a request that was not sent is journalled", "quota/observe.lua", " and outcome ~= 'unsent' then\n  journal", " then\n  journal", "TestReportD14"},
+	{"a replica without notifications fetches every half second", "tokencache/internal/replica/state.go", "every += every * 3 / 4", "n++; every = pollUnsubscribed; break", "TestReportPaces"},
+	{"a Redis that refuses is asked every second", "tokencache/internal/replica/outage.go", "time.Second, 8*time.Second", "100*time.Millisecond, time.Second", "TestReportPaces"},
 }

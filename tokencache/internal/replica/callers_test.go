@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -68,5 +69,54 @@ func TestDeniedAlready(t *testing.T) {
 		if got := s.Fetched(now, id, v, Context{}, 0); got != row.want {
 			t.Errorf("%s was denied to %s: got %s, want %s", row.priority, row.scope, got, row.want)
 		}
+	}
+}
+
+// TestReportPaces holds how often a replica without a token asks Redis again.
+func TestReportPaces(t *testing.T) {
+	at := func(m time.Duration) Instant { return Instant{Mono: m, Wall: m} }
+	next := func(s *State, now time.Duration) time.Duration {
+		due, next := s.Next(at(now))
+		if len(due) > 0 {
+			t.Fatalf("%v is due at %v", due, now)
+		}
+		return next
+	}
+	t.Run("D11 no notifications arrive", func(t *testing.T) {
+		s := State{Terms: usual}
+		id := s.Add("t", nil)
+		s.Wait(id)
+		now, polls := time.Second, 0
+		for ; now < 9*time.Second; polls++ {
+			s.LeaseHeld(at(now), []int{id}, time.Minute, 0.5)
+			wait := next(&s, now) - now
+			if polls == 0 && wait != pollUnsubscribed || wait > pollSubscribed {
+				t.Errorf("fetch %d comes after %v", polls+1, wait)
+			}
+			now += wait
+		}
+		if polls > 6 {
+			t.Errorf("%d fetches in eight seconds, want six at most", polls)
+		}
+		s.RedisFailed(at(now), []int{id}, errors.New("down"), false, 0.5) // and from the start after that
+		s.LeaseHeld(at(now+time.Minute), []int{id}, time.Minute, 0.5)
+		if wait := next(&s, now+time.Minute) - now - time.Minute; wait != pollUnsubscribed {
+			t.Errorf("the first fetch comes after %v", wait)
+		}
+	})
+	for _, replied := range []bool{false, true} {
+		t.Run(fmt.Sprint("D12 Redis fails, and replies ", replied), func(t *testing.T) {
+			s := State{Terms: usual}
+			id := s.Add("t", nil)
+			s.Wait(id)
+			now, tries := time.Second, 0
+			for ; now < 61*time.Second; tries++ {
+				s.RedisFailed(at(now), []int{id}, errors.New("READONLY"), replied, 0.5)
+				now = next(&s, now)
+			}
+			if least, most := map[bool]int{false: 60, true: 7}[replied], map[bool]int{false: 130, true: 18}[replied]; tries < least || tries > most {
+				t.Errorf("%d tries in a minute, want %d to %d", tries, least, most)
+			}
+		})
 	}
 }
