@@ -34,6 +34,7 @@ type client struct {
 	closed     []*source // those that are closed and not gone
 	timer      *time.Timer
 	refreshing bool
+	rested     chan struct{} // closed when the refresh in progress is over
 	refreshed  bool          // a refresh was started at some time
 	listening  bool          // there is a subscription, or one is being opened
 	unwanted   chan struct{} // closed when it is wanted no longer; nil after that
@@ -68,7 +69,7 @@ func newClient(h *host, names store.Names, label string) *client {
 	ledger := quota.NewLedger(h.rdb, names.Quota, &quota.Options{Journal: names.Journal, Enforced: h.opts.EnforcedQuota})
 	return &client{
 		host: h, reporter: reporter{h, label}, names: names, ledger: ledger, store: store.New(h.rdb, names, ledger),
-		begun: make(chan struct{}), probed: make(chan struct{}),
+		begun: make(chan struct{}), probed: make(chan struct{}), rested: make(chan struct{}),
 		state: replica.State{Terms: h.terms, Origin: h.origin.Round(0)},
 	}
 }
@@ -255,7 +256,10 @@ func (c *client) due() (batch []*source, blocking bool) {
 			batch = c.sourcesOf(due)
 			blocking = slices.ContainsFunc(due, func(id int) bool { return state.Tokens[id].Blocking(now) })
 		}
-		c.refreshing = len(batch) > 0
+		if c.refreshing = len(batch) > 0; !c.refreshing {
+			close(c.rested)
+			c.rested = make(chan struct{})
+		}
 	})
 	return batch, blocking
 }

@@ -37,7 +37,7 @@ var (
 // [*quota.DeniedError], a [*RequestError], a [*RedisError], [ErrEncryptionKey],
 // [ErrClosed], or the error of the caller's context.
 type Error struct {
-	// Op is what was called: "token", "invalidate" or "rotate".
+	// Op is what was called: "token", "invalidate", "rotate" or "settle".
 	Op string
 
 	// Client and Audience say which token it is about. Client is the end of

@@ -173,3 +173,45 @@ func TestReportProcess(t *testing.T) {
 }
 
 const late1 = "early that a caller waits for by now"
+
+// A process that only wants one token, and ends, renews the token in its window.
+func TestReportE3(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 2 * time.Second}, Options{}, func(f *fleet) {
+		for end := time.Now().Add(40 * time.Hour); time.Now().Before(end); time.Sleep(5 * time.Minute) {
+			r := f.start(1)[0]
+			start := time.Now()
+			f.token(r)
+			if waited := time.Since(start); waited > 0 && start.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) > 0 {
+				f.t.Errorf("at %v: a caller waited %v", start, waited)
+			}
+			if err := r.source.Settle(f.t.Context()); err != nil {
+				f.t.Fatal(err)
+			}
+			r.close()
+			f.replicas = f.replicas[:0]
+		}
+		f.want(5) // one each nine hours and a little
+	})
+	// What fails is not waited for again and again, and who is in a hurry leaves.
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 2 * time.Second}, Options{}, func(f *fleet) {
+		r := f.start(1)[0]
+		f.token(r)
+		r.close()
+		f.replicas = f.replicas[:0]
+		time.Sleep(9*time.Hour + 30*time.Minute)
+		r = f.start(1)[0]
+		f.tenant.Update(func(c *auth0test.Config) { c.Latency = time.Hour })
+		f.token(r)
+		ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+		defer cancel()
+		if err := r.source.Settle(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			f.t.Errorf("got %v after a second", err)
+		}
+		start := time.Now()
+		if err := r.source.Settle(f.t.Context()); err != nil || time.Since(start) > DefaultRequestTimeout {
+			f.t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		f.token(r)
+	})
+}

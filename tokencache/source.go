@@ -132,6 +132,17 @@ func (s *Source) Rotate(ctx context.Context) error {
 	return nil
 }
 
+// Settle waits until a renewal that is due is over, or ctx ends. It is for processes that
+// end soon, such as those that cron starts: a service renews in the background, and they
+// would leave before that. A renewal that fails is no error of Settle: the token is valid
+// still, and the next process tries again.
+func (s *Source) Settle(ctx context.Context) error {
+	if err := s.client.settle(ctx); err != nil {
+		return s.fail("settle", err)
+	}
+	return nil
+}
+
 // Close ends the renewal of the token. It is for credentials that are not used any more,
 // such as those with a secret that was replaced, in a process that goes on with others.
 // Whoever asked for equal credentials has the same Source: it serves what it holds until

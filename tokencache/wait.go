@@ -89,6 +89,26 @@ func (c *client) wait(ctx context.Context, s *source, want replica.Want) (h *hel
 	}
 }
 
+// settle waits until no refresh is due.
+func (c *client) settle(ctx context.Context) error {
+	for {
+		var busy bool
+		var rested chan struct{}
+		c.apply(func(replica.Instant, *replica.State) {}) // starts what is due
+		c.apply(func(replica.Instant, *replica.State) { busy, rested = c.refreshing, c.rested })
+		if !busy {
+			return nil
+		}
+		select {
+		case <-rested:
+		case <-c.host.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the end of the renewal: %w", context.Cause(ctx))
+		}
+	}
+}
+
 // invalidate notes that the API refused the access token. It returns what is held if that
 // is it, and nil if it was replaced already.
 func (c *client) invalidate(s *source, accessToken string) *held {

@@ -32,4 +32,32 @@ func TestReport(t *testing.T) {
 			}
 		})
 	}
+	// Only such commands run, as cron starts them, and no service.
+	t.Run("E3", func(t *testing.T) {
+		t.Parallel()
+		const lifetime = 10 * time.Second
+		tenant := auth0test.NewServer(&auth0test.Config{TTL: lifetime})
+		defer tenant.Close()
+		a, stderr := newTestAppAt(t, tenant, "redis://"+miniredis.RunT(t).Addr())
+		a.env["FLEETTOKEN_RENEW_BEFORE"] = (lifetime / 2).String()
+		printed := func() string {
+			var stdout strings.Builder
+			if code := run(t.Context(), []string{"token"}, a.env, a.stdin, &stdout, stderr); code != exitOK {
+				t.Fatalf("got exit code %d, %q", code, stderr)
+			}
+			return stdout.String()
+		}
+		first := printed()
+		issued := time.Now()
+		if again := printed(); again != first {
+			t.Error("a token that is not in its renewal window was replaced")
+		}
+		time.Sleep(time.Until(issued.Add(lifetime * 6 / 10))) // in the window, after the part in which replicas begin at random
+		if printed() == first {
+			t.Error("a token in its renewal window was not replaced")
+		}
+		if n := len(tenant.Requests()); n != 2 {
+			t.Errorf("got %d token requests, want 2", n)
+		}
+	})
 }

@@ -10,8 +10,8 @@ import (
 const tokenHelp = `token prints the fleet's token.
 
 It takes the one that the fleet has. The token endpoint is asked only if there
-is none, or if it is time to renew and nobody else is at it; what comes of that
-is the fleet's, too.
+is none, or if it is time to renew and no other replica does; that renewal is
+waited for within --timeout, and its token is the fleet's, too.
 
 The token is a secret. Pipe it to where it is needed, rather than to put it on
 a command line, which others can see.`
@@ -36,6 +36,13 @@ func newTokenCommand(a *app) *cobra.Command {
 				token, err := fleet.source.Token(ctx)
 				if err != nil {
 					return err
+				}
+				// If it is time to renew, that is done now, since nobody else may run. What
+				// is valid is printed in any case.
+				if fleet.source.Settle(ctx) == nil {
+					if newer, err := fleet.source.Token(ctx); err == nil {
+						token = newer
+					}
 				}
 				text := token.AccessToken
 				if header {

@@ -86,7 +86,7 @@ var bugs = []bug{
 	{"explorer: an expired token is valid (invariant I1)", "tokencache/internal/replica/policy.go", "Expire: remaining - Leeway(lifetime)}", "Expire: remaining + lifetime}", "TestPromises"},
 
 	// Callers.
-	{"a caller's context is not heeded", "tokencache/wait.go", "case <-ctx.Done():", "case <-context.Background().Done():", "TestFault/53"},
+	{"a caller's context is not heeded", "tokencache/wait.go", "case <-ctx.Done():\n\t\t\tgaveUp = true", "case <-context.Background().Done():", "TestFault/53"},
 	{"a caller waits for what comes too late", "tokencache/internal/replica/failure.go", "return f.FailFast || f.Until > limit || f.BudgetAt > limit", "return false", "TestQuotaUnderAttack/a_header_that_lies"},
 	{"a token is replaced whichever was refused", "tokencache/wait.go", "h.token.AccessToken != accessToken", "false", "TestRejectComparesTheToken"},
 	{"a caller that waits for another token does not hear that there is none", "tokencache/internal/replica/callers.go", "if want == (Want{}) || t.Refusal.Err == nil && !t.Held.Valid(now) {", "if want == (Want{}) {", "TestCallerOfAnotherTokenIsAnswered"},
@@ -207,4 +207,6 @@ var bugs = []bug{
 	{"a request that was not sent is journalled", "quota/observe.lua", " and outcome ~= 'unsent' then\n  journal", " then\n  journal", "TestReportD14"},
 	{"a replica without notifications fetches every half second", "tokencache/internal/replica/state.go", "every += every * 3 / 4", "n++; every = pollUnsubscribed; break", "TestReportPaces"},
 	{"a Redis that refuses is asked every second", "tokencache/internal/replica/outage.go", "time.Second, 8*time.Second", "100*time.Millisecond, time.Second", "TestReportPaces"},
+	{"a short process leaves before the renewal", "tokencache/wait.go", "if !busy {\n\t\t\treturn nil", "if busy = false; !busy {\n\t\t\treturn nil", "TestReportE3"},
+	{"the command leaves before the renewal", "cmd/fleettoken/token.go", "fleet.source.Settle(ctx) == nil", "false", "TestReport"},
 }
