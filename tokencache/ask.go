@@ -28,7 +28,12 @@ func (c *client) ask(ctx context.Context, s *source, within time.Duration, attem
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	r := request{sent: c.host.now()}
+	answered := make(chan struct{})
+	if !redisDown {
+		c.host.spawn(func() { c.fetchMeanwhile(answered) })
+	}
 	r.answer = s.request.Send(sending, c.host.rt)
+	close(answered)
 	received := c.host.now()
 	r.verdict = s.judge(r.answer)
 	r.report = replica.Report{Attempt: attempt, Received: received, Unadmitted: redisDown, Answer: quota.Answer{

@@ -12,18 +12,9 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
-// This file is the way of a token from Redis and the token endpoint into memory, from
-// top to bottom, with its I/O in order. What to do next, package replica decides.
-
-// fetch reads from Redis, in one round trip, all there is to know about some tokens.
-func (c *client) fetch(ctx context.Context, batch ...*source) (snapshot, error) {
-	tokens, scopes := tokensOf(batch)
-	sent := c.sending()
-	read, err := call(ctx, c.host, func(ctx context.Context) (store.Snapshot, error) {
-		return c.store.Fetch(ctx, tokens, scopes)
-	})
-	return snapshot{read, sent}, err
-}
+// This file is the way of a token, from what was read in Redis to the token endpoint and
+// into memory, from top to bottom, with its I/O in order. What to do next, package replica
+// decides.
 
 // merge takes the better of what the fleet has and what this replica has, for each
 // token, and gives the fleet what it lacks. It returns the tokens that need a lease

@@ -215,3 +215,42 @@ func TestReportE3(t *testing.T) {
 		f.token(r)
 	})
 }
+
+// The lease is granted twice, as after a failover that loses it. The callers of the slow
+// holder are served as soon as the fleet has a token.
+func TestReportE6(t *testing.T) {
+	t.Parallel()
+	for _, missed := range []string{"", "the network broke", "there is no pub/sub"} {
+		t.Run("a notification is missed: "+missed, func(t *testing.T) {
+			t.Parallel()
+			story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 9 * time.Second}, Options{}, func(f *fleet) {
+				slow := f.start(1)[0]
+				if missed == "there is no pub/sub" {
+					slow.source.client.subscribe = func(unwanted <-chan struct{}) { <-unwanted }
+				}
+				got := make(chan error, 1)
+				start := time.Now()
+				go func() {
+					ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
+					defer cancel()
+					_, err := slow.source.Token(ctx)
+					got <- err
+				}()
+				time.Sleep(time.Second)
+				f.tenant.Update(func(c *auth0test.Config) { c.Latency = 0 })
+				f.m.Del(slow.source.client.names.Lock)
+				if missed == "the network broke" {
+					slow.net.cut()
+				}
+				f.token(f.start(1)[0])
+				if missed == "the network broke" {
+					slow.net.mend()
+				}
+				if err := <-got; err != nil || time.Since(start) > 4*time.Second {
+					f.t.Errorf("got %v after %v, want the other's token", err, time.Since(start))
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -9,7 +10,8 @@ import (
 	"github.com/fleettoken/fleettoken/tokencache/internal/store"
 )
 
-// This file translates between what the store keeps and what the replica decides on.
+// This file is about reading Redis, and translates between what the store keeps and what
+// the replica decides on.
 
 // A snapshot is one read of Redis, and when it was sent.
 type snapshot struct {
@@ -69,4 +71,14 @@ func tokensOf(batch []*source) (tokens []*store.Token, scopes []quota.Scope) {
 		}
 	}
 	return tokens, scopes
+}
+
+// fetch reads from Redis, in one round trip, all there is to know about some tokens.
+func (c *client) fetch(ctx context.Context, batch ...*source) (snapshot, error) {
+	tokens, scopes := tokensOf(batch)
+	sent := c.sending()
+	read, err := call(ctx, c.host, func(ctx context.Context) (store.Snapshot, error) {
+		return c.store.Fetch(ctx, tokens, scopes)
+	})
+	return snapshot{read, sent}, err
 }

@@ -47,6 +47,9 @@ func (c *client) listen(unwanted <-chan struct{}) {
 		switch {
 		case err == nil:
 			c.apply(func(now replica.Instant, state *replica.State) { state.Subscribed(now, sub.opened, again, random()) })
+			if again {
+				c.fetchMissed(ctx)
+			}
 			quiet, broken := c.handleAll(sub, ping.interval, unwanted)
 			sub.close()
 			ping.ended(time.Since(began), quiet, broken)

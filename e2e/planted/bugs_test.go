@@ -209,4 +209,6 @@ var bugs = []bug{
 	{"a Redis that refuses is asked every second", "tokencache/internal/replica/outage.go", "time.Second, 8*time.Second", "100*time.Millisecond, time.Second", "TestReportPaces"},
 	{"a short process leaves before the renewal", "tokencache/wait.go", "if !busy {\n\t\t\treturn nil", "if busy = false; !busy {\n\t\t\treturn nil", "TestReportE3"},
 	{"the command leaves before the renewal", "cmd/fleettoken/token.go", "fleet.source.Settle(ctx) == nil", "false", "TestReport"},
+	{"what a subscription has missed during a token request is not fetched", "tokencache/subscription.go", "if again {", "if false {", "TestReportE6"},
+	{"without notifications nothing is fetched during a token request", "tokencache/meanwhile.go", "if !listening {", "if listening && !listening {", "TestReportE6"},
 }

@@ -180,7 +180,7 @@ func (s *State) LeaseHeld(now Instant, ids []int, remaining time.Duration, rando
 			continue
 		}
 		t.Polls++
-		t.Hold.Until = min(turn, now.Mono+s.Subscription.poll(t.Polls))
+		t.Hold.Until = min(turn, now.Mono+s.Subscription.Poll(t.Polls))
 		if s.Subscription.Open && t.Heard != s.Subscription.Number {
 			t.fetchBy(now.Mono + s.Subscription.grace()) // what was published before it stood was missed
 		}

@@ -67,8 +67,8 @@ const (
 	pollUnsubscribed = 500 * time.Millisecond // at first; then longer and longer, so that a wait costs no more than half as much again
 )
 
-// poll returns how long to wait for the n-th fetch, n from 1.
-func (s Subscription) poll(n int) time.Duration {
+// Poll returns how long to wait for the n-th fetch, n from 1.
+func (s Subscription) Poll(n int) time.Duration {
 	if s.Open {
 		return pollSubscribed
 	}
