@@ -236,7 +236,7 @@ func (c *client) start(now replica.Instant) {
 func (c *client) subscribeIfWanted(now replica.Instant) {
 	wanted := c.host.opts.Subscribe && c.refreshed && c.openSources() > 0 || c.state.Wanted(now)
 	switch {
-	case wanted && !c.listening && (c.state.Outage.Failures == 0 || c.host.opts.Subscribe): // or it would fail as well
+	case wanted && !c.listening && (c.state.Answers() || c.host.opts.Subscribe): // or it would fail as well
 		unwanted := make(chan struct{})
 		if c.listening = c.host.spawn(func() { c.subscribe(unwanted) }); c.listening {
 			c.unwanted = unwanted

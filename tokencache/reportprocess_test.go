@@ -254,3 +254,27 @@ func TestReportE6(t *testing.T) {
 		})
 	}
 }
+
+// After an outage that no write has shown to be over yet, callers that wait for the lease
+// holder have its token at once.
+func TestReportD12(t *testing.T) {
+	t.Parallel()
+	story(t, &auth0test.Config{TTL: 10 * time.Hour, Latency: 9 * time.Second}, Options{}, func(f *fleet) {
+		replicas := f.start(2)
+		holder, other := replicas[0], replicas[1]
+		other.net.cut()
+		if _, err := other.source.Token(f.t.Context()); !errors.Is(err, ErrRedis) {
+			f.t.Fatalf("got %v", err)
+		}
+		start := time.Now()
+		go f.token(holder)
+		time.Sleep(time.Second)
+		other.net.mend()
+		time.Sleep(time.Second)
+		f.token(other)
+		if took := time.Since(start); took > 9*time.Second+100*time.Millisecond {
+			f.t.Errorf("the other replica had it after %v", took)
+		}
+		f.want(1)
+	})
+}

@@ -211,4 +211,5 @@ var bugs = []bug{
 	{"the command leaves before the renewal", "cmd/fleettoken/token.go", "fleet.source.Settle(ctx) == nil", "false", "TestReport"},
 	{"what a subscription has missed during a token request is not fetched", "tokencache/subscription.go", "if again {", "if false {", "TestReportE6"},
 	{"without notifications nothing is fetched during a token request", "tokencache/meanwhile.go", "if !listening {", "if listening && !listening {", "TestReportE6"},
+	{"after an outage a replica waits without notifications", "tokencache/internal/replica/heard.go", "return t.Polls > 0 })\n}\n\n// Subscribed", "return false })\n}\n\n// Subscribed", "TestReportD12"},
 }

@@ -1,6 +1,9 @@
 package replica
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Listening returns the number of the subscription that is open, and 0 if none is.
 func (s *State) Listening() int {
@@ -18,6 +21,11 @@ func (s *State) Wanted(now Instant) bool {
 		}
 	}
 	return false
+}
+
+// Answers reports whether Redis has answered since it failed last, as far as is known.
+func (s *State) Answers() bool {
+	return s.Outage.Failures == 0 || slices.ContainsFunc(s.Tokens, func(t Token) bool { return t.Polls > 0 })
 }
 
 // Subscribed notes that notifications published from now on arrive; the subscription was
