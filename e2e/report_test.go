@@ -25,6 +25,7 @@ import (
 // TestReport holds what public reports of similar software saw fail to real parts. A
 // table names each.
 func TestReport(t *testing.T) {
+	t.Parallel()
 	// One process is a client of many token endpoints, or of one under many names, and
 	// wants all its tokens when it starts.
 	t.Run("E1", func(t *testing.T) {
@@ -76,28 +77,37 @@ func TestReport(t *testing.T) {
 	// Replicas that start cold cost a Redis little that has no pub/sub, and one that refuses
 	// to write.
 	t.Run("D11", func(t *testing.T) {
-		for _, takes := range []time.Duration{time.Second, 8 * time.Second} {
-			t.Run(takes.String(), func(t *testing.T) {
+		for _, row := range []struct {
+			takes time.Duration // a token request
+			most  float64       // commands of a replica
+		}{{time.Second, 10}, {8 * time.Second, 15}} {
+			t.Run(row.takes.String(), func(t *testing.T) {
 				t.Parallel()
 				server := redistest.Start(t)
 				if err := server.Client().ACLSetUser(t.Context(), "default", "-subscribe").Err(); err != nil {
 					t.Fatal(err)
 				}
-				before := costOf(t, server)
-				served, _ := coldReplicas(t, server, 20, takes, takes+5*time.Second, takes+5*time.Second)
+				const replicas = 20
+				start, before := time.Now(), costOf(t, server)
+				patience := row.takes + 5*time.Second
+				served, _ := coldReplicas(t, server, replicas, row.takes, patience, patience)
 				cost := costOf(t, server).minus(before)
 				t.Logf("%d replicas served, %d commands and %d connections", served, cost.commands, cost.connections)
-				if served != 20 {
-					t.Errorf("%d of 20 replicas were served", served)
+				if served != replicas {
+					t.Errorf("%d of %d replicas were served", served, replicas)
 				}
-				if most := 20 * map[bool]int64{true: 10, false: 15}[takes == time.Second]; cost.commands > most {
-					t.Errorf("%d commands for 20 replicas, want ten each at most", cost.commands)
+				late := max(0, time.Since(start)-row.takes*3/2) // of a machine that is busy, on which they ask more often
+				if each := float64(cost.commands) / replicas; each > row.most+late.Seconds() {
+					t.Errorf("%.1f commands a replica, want %v at most", each, row.most)
 				}
 			})
 		}
 	})
 	t.Run("D12", func(t *testing.T) {
 		t.Parallel()
+		if testing.Short() {
+			t.Skip("it takes half a minute")
+		}
 		const replicas, settles, lasts = 20, 10 * time.Second, 20 * time.Second
 		server := redistest.Start(t)
 		if err := server.Client().ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // nobody is there

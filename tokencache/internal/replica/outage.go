@@ -50,7 +50,7 @@ func (s *State) RedisFailed(now Instant, ids []int, err error, replied bool, ran
 		default:
 			base, limit := 100*time.Millisecond, time.Second
 			if replied {
-				base, limit = time.Second, 8*time.Second
+				base, limit = time.Second, 10*time.Second
 			}
 			s.deferRetry(now, id, err, Backoff(n, base, limit, random))
 		}
