@@ -105,9 +105,6 @@ func TestReport(t *testing.T) {
 	})
 	t.Run("D12", func(t *testing.T) {
 		t.Parallel()
-		if testing.Short() {
-			t.Skip("it takes half a minute")
-		}
 		const replicas, settles, lasts = 20, 10 * time.Second, 20 * time.Second
 		server := redistest.Start(t)
 		if err := server.Client().ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // nobody is there

@@ -120,20 +120,11 @@ func (c *client) inUse() (used, refreshing bool) {
 // openSources returns how many sources are not closed. The caller is in apply.
 func (c *client) openSources() (n int) {
 	for _, s := range c.sources {
-		if s != nil && !s.isClosed() {
+		if s != nil {
 			n++
 		}
 	}
-	return n
-}
-
-func (s *source) isClosed() bool {
-	select {
-	case <-s.closed:
-		return true
-	default:
-		return false
-	}
+	return n - len(c.closed)
 }
 
 // forget forgets closed sources. A refresh in progress knows them by their ids, and
