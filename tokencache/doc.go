@@ -69,8 +69,10 @@
 //	coldstart.go     the first refresh, in as few round trips as there can be
 //	renew.go         the lease, the token request and the commit, in order
 //	redisdown.go     requests while Redis cannot be used
+//	meanwhile.go     what other replicas do during a token request of this one
 //	subscription.go  notifications
 //	client.go        the state of one OAuth client, one lock, one timer
+//	turns.go         how many refreshes a process does at once
 //	held.go          the token that callers are served from
 //	host.go          what all clients of a Cache share
 //

@@ -32,6 +32,7 @@
 //	RedisFailed   Redis could not be used; RedisWorked ends that
 //	Invalidate    an API refused a token; Rotate: an operator replaces it
 //	Wait, Leave   callers come and go; Answer returns what they get
+//	Close, Forget a token is wanted no longer, and its id is free
 //
 // # Deadlines
 //
