@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fleettoken/fleettoken/quota"
 	"github.com/fleettoken/fleettoken/tokencache/auth0test"
 )
 
@@ -277,4 +278,55 @@ func TestReportD12(t *testing.T) {
 		}
 		f.want(1)
 	})
+}
+
+// An operator in an incident may rotate beyond the budget, up to the last token of the quota.
+func TestReportE5(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		tenant auth0test.Config
+		forced int // rotations beyond the budget that are granted
+	}{
+		{"no quota is known", auth0test.Config{TTL: 10 * time.Hour}, 10},
+		{"a quota", auth0test.Config{TTL: 10 * time.Hour, PerHour: 6}, 3}, // the first token, one within the budget, and one is left
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			story(t, &row.tenant, Options{}, func(f *fleet) {
+				r := f.start(1)[0]
+				f.token(r)
+				if err := r.source.Rotate(f.t.Context()); err != nil {
+					f.t.Fatal(err)
+				}
+				for range row.forced {
+					before := f.token(r)
+					var denied *quota.DeniedError
+					if err := r.source.Rotate(f.t.Context()); !errors.As(err, &denied) || denied.Reason != quota.ForcedSpent {
+						f.t.Errorf("beyond the budget: got %v", err)
+					}
+					if err := r.source.ForceRotate(f.t.Context()); err != nil {
+						f.t.Fatal(err)
+					}
+					if f.token(r) == before {
+						f.t.Error("the token was not replaced")
+					}
+				}
+				f.want(2 + row.forced)
+				if row.tenant.PerHour > 0 {
+					before := f.token(r)
+					if err := r.source.ForceRotate(f.t.Context()); !errors.Is(err, quota.ErrDenied) {
+						f.t.Errorf("with one token left: got %v", err)
+					}
+					if f.token(r) != before {
+						f.t.Error("the token was replaced")
+					}
+				}
+				entries, err := r.source.client.ledger.Journal(f.t.Context(), 1)
+				if err != nil || len(entries) != 1 || entries[0].Reason != "rotated" || entries[0].Priority != "expiring" {
+					f.t.Errorf("the journal has %+v, %v", entries, err)
+				}
+			})
+		})
+	}
 }

@@ -90,7 +90,14 @@ func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 // more. A replica that holds the old one serves it until it fetches: at once with [Options.Subscribe], else when the API refuses it,
 // or at the beginning of its renewal window. The token endpoint does not revoke
 // the old token; nothing but its expiry ends it.
-func (s *Source) Rotate(ctx context.Context) error {
+func (s *Source) Rotate(ctx context.Context) error { return s.rotate(ctx, false) }
+
+// ForceRotate is Rotate beyond the budget for forced renewals, as in an incident. Its request
+// is counted and in the journal, and it leaves the last token of the quota to replicas that
+// have none. Blocks of the endpoint, such as after a 429, hold it back.
+func (s *Source) ForceRotate(ctx context.Context) error { return s.rotate(ctx, true) }
+
+func (s *Source) rotate(ctx context.Context, insist bool) error {
 	// What is to be replaced is what the fleet has, which may be newer.
 	c := s.client
 	read, err := c.fetch(ctx, &s.source)
@@ -112,7 +119,7 @@ func (s *Source) Rotate(ctx context.Context) error {
 		}
 		// It is the one to be replaced, or an older one that another replica has
 		// written back since.
-		c.applyTo(&s.source, func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token) })
+		c.applyTo(&s.source, func(_ replica.Instant, state *replica.State) { state.Rotate(s.id, h.Record.Token, insist) })
 		if err := s.client.replaced(ctx, &s.source, h); err != nil {
 			return s.fail("rotate", err)
 		}

@@ -30,10 +30,13 @@ func (c *config) hints(err error) []string {
 	if e, ok := errors.AsType[*tokencache.RedisError](err); ok {
 		return c.redisHints(e)
 	}
-	if _, ok := errors.AsType[*quota.DeniedError](err); ok {
+	if denied, ok := errors.AsType[*quota.DeniedError](err); ok {
 		hints := []string{"'fleettoken status' shows the quota, what is blocked, and the last token requests"}
 		if class := tokencache.ClassOf(err); class.Permanent() {
 			hints = append([]string{"an earlier token request was refused; " + class.Advice() + c.in(class)}, hints...)
+		}
+		if denied.Reason == quota.ForcedSpent {
+			hints = append(hints, "in an incident, 'fleettoken rotate --force' goes beyond that budget")
 		}
 		return hints
 	}

@@ -60,4 +60,26 @@ func TestReport(t *testing.T) {
 			t.Errorf("got %d token requests, want 2", n)
 		}
 	})
+	// A server that sends no quota header, and an operator who insists.
+	t.Run("E5", func(t *testing.T) {
+		t.Parallel()
+		tenant := auth0test.NewServer(nil)
+		defer tenant.Close()
+		a, stderr := newTestAppAt(t, tenant, "redis://"+miniredis.RunT(t).Addr())
+		for _, step := range []struct {
+			args string
+			code int
+			says string
+		}{
+			{"token", exitOK, ""}, {"rotate", exitOK, ""}, {"rotate", exitFailed, "--force"}, {"rotate --force", exitOK, ""}, {"rotate --force", exitOK, ""},
+		} {
+			var stdout strings.Builder
+			if code := run(t.Context(), strings.Fields(step.args), a.env, a.stdin, &stdout, stderr); code != step.code || !strings.Contains(stderr.String(), step.says) {
+				t.Errorf("%s: got exit code %d, %q and %q", step.args, code, stdout.String(), stderr)
+			}
+		}
+		if n := len(tenant.Requests()); n != 4 {
+			t.Errorf("got %d token requests, want 4", n)
+		}
+	})
 }

@@ -15,13 +15,17 @@ const rotateHelp = `rotate replaces the fleet's token, although it is still vali
 
 It costs one token of the quota, and only a tenth of the quota may be spent in
 this way. While the quota is not known, as with a server that sends no quota
-header, it is one token in a quarter of an hour. Services that listen for news have the new token at once; the others
-when the API refuses the old one, or when it is time to renew.
+header, it is one token in a quarter of an hour. In an incident, --force goes
+beyond that, and leaves the last token of the quota to replicas that have none.
+
+Services that subscribe have the new token at once; the others when the API
+refuses the old one, or when it is time to renew.
 
 The old token is not revoked: nothing but its end makes it invalid.`
 
 func newRotateCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	force := false
+	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Replace the fleet's token",
 		Long:  rotateHelp,
@@ -36,7 +40,11 @@ func newRotateCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := fleet.source.Rotate(ctx); err != nil {
+				replace := fleet.source.Rotate
+				if force {
+					replace = fleet.source.ForceRotate
+				}
+				if err := replace(ctx); err != nil {
 					return err
 				}
 				after, err := fleet.source.Status(ctx)
@@ -53,6 +61,8 @@ func newRotateCommand(a *app) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace it also beyond the tenth of the quota that rotations may spend")
+	return cmd
 }
 
 // rotated says what a rotation has changed, and what it has left of the quota.

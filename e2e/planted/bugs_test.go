@@ -212,4 +212,7 @@ var bugs = []bug{
 	{"what a subscription has missed during a token request is not fetched", "tokencache/subscription.go", "if again {", "if false {", "TestReportE6"},
 	{"without notifications nothing is fetched during a token request", "tokencache/meanwhile.go", "if !listening {", "if listening && !listening {", "TestReportE6"},
 	{"after an outage a replica waits without notifications", "tokencache/internal/replica/heard.go", "return t.Polls > 0 })\n}\n\n// Subscribed", "return false })\n}\n\n// Subscribed", "TestReportD12"},
+	{"an operator cannot insist", "tokencache/internal/replica/fetched.go", "case t.Insist && priority == quota.Forced:", "case false:", "TestReportE5"},
+	{"every rotation goes beyond the budget", "tokencache/internal/replica/callers.go", "t.Insist = t.Insist || insist", "t.Insist = true", "TestReportE5"},
+	{"a rotation that was denied is tried again by itself", "tokencache/internal/replica/refused.go", "denied.Priority == quota.Forced || s.Tokens[id].Insist", "denied.Priority == quota.Forced", "TestReportE5"},
 }

@@ -92,7 +92,7 @@ func (t *turn) waits() {
 			r.phase = sharing
 		case r.phase == obtaining:
 			r.phase, r.not = replacing, h.Token
-			t.apply(func(s *replica.State) { s.Rotate(0, h.Token) })
+			t.apply(func(s *replica.State) { s.Rotate(0, h.Token, false) })
 		case !h.Forced && !t.x.wrong.borrowedRotation:
 			r.phase, r.record = bounding, h
 			return

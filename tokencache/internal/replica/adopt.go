@@ -50,6 +50,7 @@ func (s *State) adopt(now Instant, id int, r Record, remaining time.Duration, si
 	}
 	t.Used, t.Shared = false, from != requested
 	replaced := t.Replace != ""
+	t.Insist = false
 	t.Replace, t.Why, t.Failure, t.Refusal, t.Hold, t.FetchAt, t.Polls = "", "", Failure{}, Failure{}, Hold{}, 0, 0
 	if again && replaced { // there is no other token, however often one asks
 		t.Refusal = Failure{Err: ErrSameToken, Until: now.Mono + sameTokenRest, FailFast: true, NoRetry: true}

@@ -98,9 +98,11 @@ func (s *State) Invalidate(now Instant, id int, token string, why Reason) bool {
 }
 
 // Rotate notes that an operator replaces the token that is held, whatever was refused
-// before.
-func (s *State) Rotate(id int, token string) {
+// before. If the operator insists, the request is accounted as Expiring: it leaves one token
+// for those that have none, and the budget for forced renewals does not bound it.
+func (s *State) Rotate(id int, token string, insist bool) {
 	if t := &s.Tokens[id]; t.Held.Record.Token == token {
 		t.replace(Rotated)
+		t.Insist = t.Insist || insist
 	}
 }

@@ -147,7 +147,7 @@ func (s *State) heldBack(now Instant, id int, priority quota.Priority) bool {
 // needs, and no request was answered since. Otherwise each replica of a fleet would
 // take the lease, to be denied the same.
 func (s *State) deniedAlready(now Instant, id int, v Snapshot, priority quota.Priority, reason Reason) bool {
-	priority, _ = Account(v.Problem, priority, reason)
+	priority, _ = s.Tokens[id].account(v.Problem, priority, reason)
 	for _, denied := range v.Denied {
 		if denied.Priority == priority && slices.Contains(s.Tokens[id].Scopes, denied.Scope) {
 			s.Denied(now, id, denied)
@@ -157,11 +157,14 @@ func (s *State) deniedAlready(now Instant, id int, v Snapshot, priority quota.Pr
 	return false
 }
 
-// Account returns the priority to account a request under, and its reason. Replacing
+// account returns the priority to account a request under, and its reason. Replacing
 // a damaged record is Forced, so whoever corrupts Redis cannot spend the whole quota.
-func Account(p Problem, priority quota.Priority, reason Reason) (quota.Priority, Reason) {
-	if p != Readable && priority == quota.Need {
+func (t *Token) account(p Problem, priority quota.Priority, reason Reason) (quota.Priority, Reason) {
+	switch {
+	case p != Readable && priority == quota.Need:
 		return quota.Forced, Damaged
+	case t.Insist && priority == quota.Forced:
+		return quota.Expiring, reason
 	}
 	return priority, reason
 }

@@ -23,7 +23,7 @@ func (s *State) Request(now Instant, id int, p Problem) (Request, bool) {
 	t := &s.Tokens[id]
 	priority, reason, any := t.Need(now)
 	r := Request{ID: id, Forced: priority == quota.Forced, Before: t.Held.Record, MinIssued: t.MinIssued}
-	r.Priority, r.Reason = Account(p, priority, reason)
+	r.Priority, r.Reason = t.account(p, priority, reason)
 	return r, any
 }
 

@@ -25,7 +25,7 @@ func (s *State) RequestFailed(now Instant, id int, r Refused, random float64) {
 	}
 	err := r.Err(s.wall(now, until-now.Mono))
 	s.notify(Notice{Kind: RequestFailed, ID: id, Err: err, Reason: r.Reason, Held: s.Tokens[id].Held})
-	s.applyFailure(now, id, Failure{Err: err, Until: until}, r.Priority == quota.Forced)
+	s.applyFailure(now, id, Failure{Err: err, Until: until}, r.Priority == quota.Forced || s.Tokens[id].Insist)
 }
 
 // Denied notes that the ledger denied a request. If it denies the whole client every
@@ -40,7 +40,7 @@ func (s *State) Denied(now Instant, id int, denied *quota.DeniedError) {
 // deny puts off a request that may not be sent yet.
 func (s *State) deny(now Instant, id int, denied *quota.DeniedError) {
 	s.notify(Notice{Kind: RequestDenied, ID: id, Denied: denied, Held: s.Tokens[id].Held})
-	s.applyFailure(now, id, Failure{Err: denied, Until: now.Mono + denied.RetryIn}, denied.Priority == quota.Forced)
+	s.applyFailure(now, id, Failure{Err: denied, Until: now.Mono + denied.RetryIn}, denied.Priority == quota.Forced || s.Tokens[id].Insist)
 }
 
 // applyFailure puts off the next request until a failure is over.
@@ -53,7 +53,7 @@ func (s *State) applyFailure(now Instant, id int, f Failure, forced bool) {
 		// The token that there is must do until it is refused again: a forced
 		// renewal is not repeated by itself.
 		f.FailFast, f.NoRetry = true, true
-		t.Refusal, t.Replace, t.Hold = f, "", Hold{}
+		t.Refusal, t.Replace, t.Insist, t.Hold = f, "", false, Hold{}
 	case valid:
 		// What is refused to an early renewal may be granted to a greater need.
 		at, age := f.Until, h.Age(now)
@@ -81,7 +81,7 @@ func (s *State) deferRetry(now Instant, id int, err error, pause time.Duration) 
 	}
 	if t.Replace != "" {
 		f.NoRetry = true
-		t.Refusal, t.Replace = f, ""
+		t.Refusal, t.Replace, t.Insist = f, "", false
 	}
 	t.Hold = Hold{Until: f.Until}
 	t.FetchAt = f.Until

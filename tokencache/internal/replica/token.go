@@ -46,6 +46,7 @@ type Token struct {
 	// and Why says for which reason.
 	Replace string
 	Why     Reason
+	Insist  bool // an operator replaces it, also beyond the budget for that
 
 	Failure Failure // why there is no token
 	Refusal Failure // why the valid one was not replaced
@@ -141,6 +142,6 @@ func (t *Token) fetchBy(at time.Duration) {
 // replace asks for another token than the one that is held.
 func (t *Token) replace(why Reason) {
 	if t.Replace != t.Held.Record.Token {
-		t.Replace, t.Why, t.Refusal, t.Hold = t.Held.Record.Token, why, Failure{}, Hold{}
+		t.Replace, t.Why, t.Insist, t.Refusal, t.Hold = t.Held.Record.Token, why, false, Failure{}, Hold{}
 	}
 }

@@ -173,7 +173,7 @@ var transitions = map[string]func(d *driver){
 	},
 	"Rotate": func(d *driver) {
 		if d.s.Tokens[0].Held.Exists() && d.s.Tokens[0].Refusal.Err == nil {
-			d.s.Rotate(0, d.s.Tokens[0].Held.Record.Token)
+			d.s.Rotate(0, d.s.Tokens[0].Held.Record.Token, d.luck.IntN(2) == 0)
 		}
 	},
 }
