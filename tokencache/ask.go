@@ -28,6 +28,7 @@ func (c *client) ask(ctx context.Context, s *source, within time.Duration, attem
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	r := request{sent: c.host.now()}
+	c.turn.asking()
 	answered := make(chan struct{})
 	if !redisDown {
 		c.host.spawn(func() { c.fetchMeanwhile(answered) })

@@ -12,7 +12,8 @@ import (
 // this process, and look as if Redis did not answer.
 const (
 	maxTurns = 32                     // refreshes at once
-	turnTime = 250 * time.Millisecond // after which a refresh waits for others more than it works, and the next one starts
+	turnTime = time.Second            // after which one that is not over holds up no other any more,
+	askTime  = 250 * time.Millisecond // and after which a token request does not
 	maxNeeds = 8                      // in a row that go before a refresh that no caller waits for
 )
 
@@ -28,11 +29,12 @@ type turns struct {
 // A turn is what a client has while it refreshes, or waits for one in the queue.
 type turn struct {
 	need  bool          // callers wait for it
+	timer *time.Timer   // ends it
 	taken chan struct{} // closed when the refresh may start
 }
 
 // take waits for a turn, and reports whether it got one before ctx ended. The turn ends
-// with end, or after turnTime.
+// with end, or after turnTime, or askTime after asking.
 func (q *turns) take(ctx context.Context, t *turn, need bool) (end func(), ok bool) {
 	q.mu.Lock()
 	t.need, t.taken = need, make(chan struct{})
@@ -58,9 +60,12 @@ func (q *turns) take(ctx context.Context, t *turn, need bool) (end func(), ok bo
 		q.taken--
 		q.next()
 	})
-	timer := time.AfterFunc(turnTime, over)
-	return func() { timer.Stop(); over() }, true
+	t.timer = time.AfterFunc(turnTime, over)
+	return func() { t.timer.Stop(); over() }, true
 }
+
+// asking notes that the refresh waits for the token endpoint now, which is no work.
+func (t *turn) asking() { t.timer.Reset(askTime) }
 
 // hurry notes that a caller waits for what t refreshes.
 func (q *turns) hurry(t *turn) {
