@@ -69,6 +69,7 @@ func decodeJournal(reply []string, at time.Time) ([]Entry, error) {
 	}
 	var entries []Entry
 	answers := make(map[string]map[string]string)
+	again := make(map[string]bool) // attempts whose question was written again, with the answer
 	for rest := reply[:len(reply)-1]; len(rest) > 0; {
 		if len(rest) < 2 {
 			return broken()
@@ -86,9 +87,13 @@ func decodeJournal(reply []string, at time.Time) ([]Entry, error) {
 			answers[event["id"]] = event
 			continue
 		}
+		if again[event["id"]] { // the first one was not lost, but the ledger's memory of the attempt
+			continue
+		}
+		again[event["id"]] = event["ago"] != ""
 		answer := answers[event["id"]]
 		took, _ := strconv.ParseInt(answer["took"], 10, 64)
-		ago, _ := strconv.ParseInt(event["ago"], 10, 64) // it was lost, and written again with its answer
+		ago, _ := strconv.ParseInt(event["ago"], 10, 64)
 		entries = append(entries, Entry{
 			ID: event["id"], At: at.Add(time.Duration(n[0]-now-min(max(ago, 0), maxAgo)) * time.Millisecond),
 			By: event["by"], Reason: event["why"], For: event["for"], Priority: event["priority"],

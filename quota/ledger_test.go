@@ -845,6 +845,27 @@ func TestReportD14(t *testing.T) {
 	})
 }
 
+// A request that the ledger does not remember, while the journal has it, is one request.
+func TestJournalOfAnOldAttempt(t *testing.T) {
+	bubble(t, &quota.Options{Journal: "journal"}, func(t *testing.T, b *book) {
+		old, denied := b.admit(quota.Need)
+		if denied != nil {
+			t.Fatal(denied)
+		}
+		const others = 40 // more than the ledger remembers
+		for range others {
+			b.spend(quota.Need, "1000/900")
+		}
+		if _, err := b.Observe(t.Context(), old, &quota.Answer{Outcome: quota.Issued, Header: header("1000/900")}); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := b.Journal(t.Context(), 1000)
+		if err != nil || len(entries) != others+1 {
+			t.Errorf("got %d entries, %v, want %d", len(entries), err, others+1)
+		}
+	})
+}
+
 func TestJournal(t *testing.T) {
 	bubble(t, &quota.Options{JournalLength: 6}, func(t *testing.T, b *book) {
 		first := time.Now()

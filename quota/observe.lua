@@ -59,7 +59,7 @@ if a and (outcome == 'unsent' or outcome == 'refused') then
   end
   if priority == 'forced' and state['p:forced'] == int(a.at) then drop('p:forced') end
 end
-local lost = not a -- with Redis' data, since it was admitted
+local lost = not a -- with Redis' data since it was admitted, or it is not among the last KEEP_ATTEMPTS
 a = a or { at = now, priority = priority, windows = {} }
 a.status = (outcome == 'unsent' or outcome == 'refused') and 'back' or 'done'
 save_attempt(id, a)

@@ -31,7 +31,6 @@ type client struct {
 	mu         sync.Mutex
 	state      replica.State
 	sources    []*source // by the id that state has for them; nil for one that is gone
-	closed     []*source // those that are closed and not gone
 	timer      *time.Timer
 	refreshing bool
 	rested     chan struct{} // closed when the refresh in progress is over
@@ -60,7 +59,6 @@ type source struct {
 	held   atomic.Pointer[held]
 	change chan struct{} // closed when a wait may be over; guarded by client.mu
 	closed chan struct{} // closed when the source is
-	gone   bool          // id is not its any more; guarded by client.mu
 }
 
 // newClient returns a client that does nothing yet. refreshDue and subscribe are to be
@@ -106,7 +104,6 @@ func (c *client) remove(s *source) {
 	c.apply(func(_ replica.Instant, state *replica.State) {
 		close(s.closed)
 		state.Close(s.id)
-		c.closed = append(c.closed, s)
 	})
 }
 
@@ -119,12 +116,12 @@ func (c *client) inUse() (used, refreshing bool) {
 
 // openSources returns how many sources are not closed. The caller is in apply.
 func (c *client) openSources() (n int) {
-	for _, s := range c.sources {
-		if s != nil {
+	for id, s := range c.sources {
+		if s != nil && !c.state.Tokens[id].Closed {
 			n++
 		}
 	}
-	return n - len(c.closed)
+	return n
 }
 
 // forget forgets closed sources. A refresh in progress knows them by their ids, and
@@ -133,20 +130,18 @@ func (c *client) forget() {
 	if c.refreshing {
 		return
 	}
-	c.closed = slices.DeleteFunc(c.closed, func(s *source) bool {
-		if !c.state.Forget(s.id) {
-			return false
+	for id, s := range c.sources {
+		if s != nil && c.state.Forget(id) {
+			c.sources[id] = nil
 		}
-		c.sources[s.id], s.gone = nil, true
-		return true
-	})
+	}
 }
 
 // applyTo is apply for what is about s and comes from outside a refresh. It does nothing
-// if s is gone.
+// if s is gone: its id may be that of another source.
 func (c *client) applyTo(s *source, f func(now replica.Instant, state *replica.State)) {
 	c.apply(func(now replica.Instant, state *replica.State) {
-		if !s.gone {
+		if c.sources[s.id] == s {
 			f(now, state)
 		}
 	})

@@ -87,8 +87,8 @@ func (s *Source) Invalidate(ctx context.Context, tok *oauth2.Token) error {
 
 // Rotate replaces the fleet's token although it is valid. It is for operators. When
 // it returns nil, the new token is the fleet's, and no replica adopts the old one any
-// more. A replica that holds the old one serves it until it fetches: at once with [Options.Subscribe], else when the API refuses it,
-// or at the beginning of its renewal window. The token endpoint does not revoke
+// more. A replica that holds the old one serves it until it fetches: at once with
+// [Options.Subscribe], else when the API refuses it, or at the beginning of its renewal window. The token endpoint does not revoke
 // the old token; nothing but its expiry ends it.
 func (s *Source) Rotate(ctx context.Context) error { return s.rotate(ctx, false) }
 

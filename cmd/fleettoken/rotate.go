@@ -19,7 +19,7 @@ header, it is one token in a quarter of an hour. In an incident, --force goes
 beyond that, and leaves the last token of the quota to replicas that have none.
 
 Services that subscribe have the new token at once; the others when the API
-refuses the old one, or when it is time to renew.
+refuses the old one, or when renewal is due.
 
 The old token is not revoked: nothing but its end makes it invalid.`
 

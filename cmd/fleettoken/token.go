@@ -10,7 +10,7 @@ import (
 const tokenHelp = `token prints the fleet's token.
 
 It takes the one that the fleet has. The token endpoint is asked only if there
-is none, or if it is time to renew and no other replica does; that renewal is
+is none, or if renewal is due and no other replica renews; that renewal is
 waited for within --timeout, and its token is the fleet's, too.
 
 The token is a secret. Pipe it to where it is needed, rather than to put it on
@@ -37,8 +37,8 @@ func newTokenCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				// If it is time to renew, that is done now, since nobody else may run. What
-				// is valid is printed in any case.
+				// A renewal that is due is finished first: there may be no other replica. If it
+				// fails, the token that is valid is printed.
 				if fleet.source.Settle(ctx) == nil {
 					if newer, err := fleet.source.Token(ctx); err == nil {
 						token = newer

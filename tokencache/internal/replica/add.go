@@ -25,11 +25,11 @@ func (s *State) Close(id int) {
 	s.notify(Notice{Kind: Wake, ID: id})
 }
 
-// Forget forgets a closed token, unless callers wait for it still. It reports whether it
+// Forget forgets a token if it is closed and no caller waits for it. It reports whether it
 // did.
 func (s *State) Forget(id int) bool {
 	t := &s.Tokens[id]
-	if t.Waiting > 0 {
+	if !t.Closed || t.Waiting > 0 {
 		return false
 	}
 	*t = Token{Gone: true}

@@ -55,7 +55,8 @@ func (s *State) Fetched(now Instant, id int, v Snapshot, in Context, random floa
 	return s.decide(now, id, v, in)
 }
 
-// maxProbes is how often in a row a cold replica probes before it fetches.
+// maxProbes is how often in a row a cold replica probes before it fetches. One that has found
+// the lease held so often fetches without a probe: a record is likely to be there by then.
 const maxProbes = 2
 
 // ColdStart reports whether a token is not here and callers wait for it, as when a whole
@@ -63,7 +64,7 @@ const maxProbes = 2
 // another replica renews already. It is not enough once anything else is known.
 func (s *State) ColdStart(now Instant, id int) bool {
 	t := &s.Tokens[id]
-	return !t.Held.Exists() && t.HasWaiters(now) && t.Failure.Err == nil && t.Probes < maxProbes &&
+	return !t.Held.Exists() && t.HasWaiters(now) && t.Failure.Err == nil && max(t.Probes, t.Polls) < maxProbes &&
 		len(s.Blocks) == 0 && len(s.Reports) == 0 && s.Outage.Failures == 0
 }
 

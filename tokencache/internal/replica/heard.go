@@ -23,7 +23,7 @@ func (s *State) Wanted(now Instant) bool {
 	return false
 }
 
-// Answers reports whether Redis has answered since it failed last, as far as is known.
+// Answers reports whether Redis can be used, or has at least been read since it failed last.
 func (s *State) Answers() bool {
 	return s.Outage.Failures == 0 || slices.ContainsFunc(s.Tokens, func(t Token) bool { return t.Polls > 0 })
 }

@@ -37,6 +37,7 @@ func (s *State) RedisFailed(now Instant, ids []int, err error, replied bool, ran
 	}
 	for _, id := range ids {
 		t := &s.Tokens[id]
+		t.Polls = 0
 		switch h := t.Held; {
 		case t.Failing(now):
 			s.checked(now, id)

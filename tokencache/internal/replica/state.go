@@ -64,7 +64,7 @@ type Subscription struct {
 // subscription makes it rare, since a notification comes first.
 const (
 	pollSubscribed   = 5 * time.Second
-	pollUnsubscribed = 500 * time.Millisecond // at first; then longer and longer, so that a wait costs no more than half as much again
+	pollUnsubscribed = 500 * time.Millisecond // at first; each pause is three quarters longer than the last, and so is the wait at most
 )
 
 // Poll returns how long to wait for the n-th fetch, n from 1.
