@@ -36,7 +36,7 @@ var (
 var known = []uint64{170357404, 509260739, 1434272218, 1672867971, 1672873637, 1847434428, 2115074085, 2607647257, 3241410852, 3394876190, 3712548966, 3908546907, 3908547291, 4146212609}
 
 // knownWithOptions are such seeds, of schedules with options.
-var knownWithOptions = []uint64{2133741564, 2865704976, 3824804252, 3824804590}
+var knownWithOptions = []uint64{2133741564, 2865704976, 3824804252, 3824804590, 1998513267}
 
 // A injection is one kind of thing that can happen to a fleet.
 type injection struct {

@@ -165,7 +165,8 @@ func redirectsAreNotFollowed(t *testing.T) {
 // The fleet is told what it is, and asks once.
 func redirectsAreErrors(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		story(t, nil, Options{}, func(f *fleet) {
+		// A caller waits for less than the half minute for which the failure blocks.
+		story(t, nil, Options{MaxWait: 10 * time.Second}, func(f *fleet) {
 			f.tenant.Inject(1, auth0test.Redirect(status, "https://evil.test/oauth/token"))
 			_, err := f.start(1)[0].source.Token(f.t.Context())
 			failed, ok := errors.AsType[*RequestError](err)

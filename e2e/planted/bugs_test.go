@@ -206,7 +206,7 @@ var bugs = []bug{
 	{"a request whose row was lost is not journalled", "quota/observe.lua", "if lost and outcome", "if false and outcome", "TestReportD14"},
 	{"a request that was not sent is journalled", "quota/observe.lua", " and outcome ~= 'unsent' then\n  journal", " then\n  journal", "TestReportD14"},
 	{"a replica without notifications fetches every half second", "tokencache/internal/replica/state.go", "every += every * 3 / 4", "n++; every = pollUnsubscribed; break", "TestReportPaces"},
-	{"a Redis that refuses is asked every second", "tokencache/internal/replica/outage.go", "time.Second, 10*time.Second", "100*time.Millisecond, time.Second", "TestReportPaces"},
+	{"a Redis that refuses is asked every second", "tokencache/internal/replica/outage.go", "pause = refusedPause", "_ = refusedPause", "TestReportPaces"},
 	{"a short process leaves before the renewal", "tokencache/wait.go", "if !busy {\n\t\t\treturn nil", "if busy = false; !busy {\n\t\t\treturn nil", "TestReportE3"},
 	{"the command leaves before the renewal", "cmd/fleettoken/token.go", "fleet.source.Settle(ctx) == nil", "false", "TestReport"},
 	{"what a subscription has missed during a token request is not fetched", "tokencache/subscription.go", "if again {", "if false {", "TestReportE6"},

@@ -114,7 +114,7 @@ func TestReportPaces(t *testing.T) {
 				s.RedisFailed(at(now), []int{id}, errors.New("READONLY"), replied, 0.5)
 				now = next(&s, now)
 			}
-			if least, most := map[bool]int{false: 60, true: 7}[replied], map[bool]int{false: 130, true: 18}[replied]; tries < least || tries > most {
+			if least, most := map[bool]int{false: 60, true: 30}[replied], map[bool]int{false: 130, true: 33}[replied]; tries < least || tries > most {
 				t.Errorf("%d tries in a minute, want %d to %d", tries, least, most)
 			}
 		})

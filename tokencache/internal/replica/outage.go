@@ -20,13 +20,20 @@ func (o *Outage) budget(now time.Duration, terms Terms) (at time.Duration, spent
 	return 0, false
 }
 
+// After maxHasty tries in a row, a Redis that refuses is asked once in refusedPause. It is no
+// longer, since callers without a token fail meanwhile, also when Redis is back.
+const (
+	maxHasty     = 3
+	refusedPause = 2 * time.Second
+)
+
 // RedisFailed notes that a refresh of some tokens could not use Redis. A valid
 // token is served on, and Redis is tried again later. Without one, callers get
 // the error, unless RequestBeyondRedis lets this replica ask all the same: it
 // returns the tokens for which that is to be found out. A Redis error is never
 // treated as a held lease or a missing token. replied is set if Redis answered, and
-// refused: as a rule it goes on refusing, so it is asked less and less often, as a replica
-// without a primary is for long.
+// refused: after some tries it is asked less often, for it may go on refusing, as a replica
+// without a primary does.
 func (s *State) RedisFailed(now Instant, ids []int, err error, replied bool, random float64) (beyond []int) {
 	s.Outage.Failures++
 	s.expectBurst(now.Mono)
@@ -49,11 +56,11 @@ func (s *State) RedisFailed(now Instant, ids []int, err error, replied bool, ran
 		case t.HasWaiters(now) && s.Terms.RedisDownRequests > 0:
 			beyond = append(beyond, id)
 		default:
-			base, limit := 100*time.Millisecond, time.Second
-			if replied {
-				base, limit = time.Second, 10*time.Second
+			pause := Backoff(n, 100*time.Millisecond, time.Second, random)
+			if replied && n > maxHasty {
+				pause = refusedPause
 			}
-			s.deferRetry(now, id, err, Backoff(n, base, limit, random))
+			s.deferRetry(now, id, err, pause)
 		}
 	}
 	return beyond
