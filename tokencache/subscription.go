@@ -189,7 +189,7 @@ func (c *client) open(ctx context.Context) (*subscription, error) {
 		return nil, err
 	}
 	l := &subscription{messages: make(chan []byte, 16), opened: opened, ping: func() error {
-		_, err := call(ctx, c.host, func(ctx context.Context) (struct{}, error) { return struct{}{}, sub.Ping(ctx) })
+		_, err := call(ctx, c.host, func(context.Context) (struct{}, error) { return struct{}{}, sub.Ping(noReconnect()) })
 		return err
 	}, close: func() {
 		// Nothing else ends the read below, so this is not a call, of which there may
@@ -208,17 +208,23 @@ func (c *client) open(ctx context.Context) (*subscription, error) {
 	return l, nil
 }
 
+// noReconnect returns a context that has ended, without a deadline. It bounds neither what a
+// PubSub reads nor what it writes, but the dial by which it mends a connection that breaks,
+// under the lock that all its other methods wait for. The new connection would have no
+// reader, so there must be none.
+func noReconnect() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
 // read passes messages on until the subscription ends. A receiver that does not keep up
 // loses the oldest hints, not the newest.
 func (l *subscription) read(sub *redis.PubSub) {
 	defer close(l.messages)
-	// A context without a deadline does not bound the reading. It bounds the dial by
-	// which the client mends a connection that breaks, under the lock that Close waits
-	// for. The new connection would have no reader, so there must be none.
-	over, end := context.WithCancel(context.Background())
-	end()
+	ctx := noReconnect()
 	for {
-		message, err := sub.Receive(over)
+		message, err := sub.Receive(ctx)
 		if err != nil {
 			return
 		}

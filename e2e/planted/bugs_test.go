@@ -56,7 +56,7 @@ var bugs = []bug{
 	{"an estimate is a reason to renew", "tokencache/internal/replica/token.go", "if h.Estimated() || h.Age(now) < h.Look {", "if h.Age(now) < h.Look {", "TestEstimateIsNoNeed"},
 	{"a measurement does not replace an estimate", "tokencache/internal/replica/held.go", "return h.Remaining + h.Slack - ", "return h.Remaining - ", "TestSubscribeWithShortLives"},
 	{"an estimate has no bound", "tokencache/internal/replica/adopt.go", "		h.Slack = now.Mono - since.Mono\n", "		h.Slack = 1000 * time.Hour\n", "TestRedisClockJumpsDuringALease"},
-	{"a reply older than a token measures it", "tokencache/internal/replica/adopt.go", " && v.At.Mono >= h.Since.Mono+h.Slack:", ":", "TestSlowReplyDoesNotAgeANewerToken"},
+	{"a reply older than a token measures it", "tokencache/internal/replica/adopt.go", " && v.At.Mono >= h.Since.Mono+h.Slack {", " {", "TestSlowReplyDoesNotAgeANewerToken"},
 	{"an expired token replaces a valid one", "tokencache/internal/replica/adopt.go", "if !valid || !expired || r.Token", "if true || expired || r.Token", "TestExpiredRecordDoesNotReplaceAValidToken"},
 	{"the admission does not depend on the lease", "quota/only.lua", "if type(have) ~= 'string' or have ~= want then return { 'unmet' } end", "", "TestQueueAdmit"},
 	{"the admission does not depend on the record", "quota/only.lua", "if redis.call('EXISTS', key) == 1 then return { 'unmet' } end", "", "TestQueueAdmit"},
@@ -217,4 +217,5 @@ var bugs = []bug{
 	{"a rotation that was denied is tried again by itself", "tokencache/internal/replica/refused.go", "denied.Priority == quota.Forced || s.Tokens[id].Insist", "denied.Priority == quota.Forced", "TestReportE5"},
 	{"a slow token endpoint holds up the other clients", "tokencache/turns.go", "t.timer.Reset(askTime)", "", "TestReportProcess"},
 	{"a request that is journalled again is two", "quota/journal.go", "again[event[\"id\"]] = event[\"ago\"] != \"\"", "", "TestJournalOfAnOldAttempt"},
+	{"a token that was rotated away is not measured", "tokencache/internal/replica/adopt.go", "h.Estimated() && from == measured && v.At", "h.Record.Issued >= t.MinIssued && h.Estimated() && from == measured && v.At", "TestTransitions"},
 }

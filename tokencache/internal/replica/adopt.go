@@ -92,16 +92,18 @@ func (s *State) merge(now Instant, id int, v Snapshot, from origin, random float
 			return false
 		}
 	}
-	switch {
-	case !valid || v.Problem == UnknownKey:
+	if !valid || v.Problem == UnknownKey {
 		return false
-	case h.Record.Issued < t.MinIssued: // rotated away, and its successor is lost
-		s.Invalidate(now, id, h.Record.Token, Rotated)
-		return false
-	case h.Estimated() && from == measured && v.At.Mono >= h.Since.Mono+h.Slack:
+	}
+	if h.Estimated() && from == measured && v.At.Mono >= h.Since.Mono+h.Slack {
 		// The clock of Redis measures it without the record, unless it was read before
 		// this replica heard of the token: then the token may not have been issued yet.
+		// Without a measurement it would be fetched again at once.
 		s.adopt(now, id, h.Record, min(millis(h.Record.Expires-v.Now), h.Record.Lifetime), v.At, measured, random)
+	}
+	if h.Record.Issued < t.MinIssued { // rotated away, and its successor is lost
+		s.Invalidate(now, id, h.Record.Token, Rotated)
+		return false
 	}
 	return from == measured
 }

@@ -78,6 +78,31 @@ func (d *driver) context() Context {
 	return Context{UnderLease: d.luck.IntN(2) == 0, Reported: d.luck.IntN(4) == 0, EncryptionKey: errors.New("key")}
 }
 
+// fetchesEnd returns an error if a token that is due is still due after some fetches at once,
+// which find nothing, with nothing else to do about it.
+func (d *driver) fetchesEnd() error {
+	s := d.s
+	s.Tokens, s.Blocks, s.Reports = slices.Clone(s.Tokens), slices.Clone(s.Blocks), slices.Clone(s.Reports)
+	v := Snapshot{At: d.now, Now: d.redisNow(), Heard: s.Listening()}
+	in := Context{EncryptionKey: errors.New("key")}
+	for range 3 {
+		if due, _ := s.Next(d.now); len(due) == 0 {
+			return nil
+		}
+		step := s.Fetched(d.now, 0, v, in, 0.5)
+		if step == WriteBack {
+			step = s.WroteBack(d.now, 0, true, v, in, 0.5)
+		}
+		if step != Done {
+			return nil
+		}
+	}
+	if due, _ := s.Next(d.now); len(due) == 0 {
+		return nil
+	}
+	return errors.New("a token is due whenever it was fetched")
+}
+
 // transitions are all there are, by name.
 var transitions = map[string]func(d *driver){
 	"time passes": func(d *driver) {
@@ -196,7 +221,7 @@ func (d *driver) run(n int) error {
 		transitions[name](d)
 		d.steps = append(d.steps, fmt.Sprintf("%v %s", d.now.Mono, name))
 		d.s.Drain()
-		if err := errors.Join(d.s.Check(d.now), CheckStep(&before, &d.s, d.now)); err != nil {
+		if err := errors.Join(d.s.Check(d.now), CheckStep(&before, &d.s, d.now), d.fetchesEnd()); err != nil {
 			return fmt.Errorf("%w\n%+v\n%+v %+v", err, before.Tokens[0].Held, d.s.Tokens[0].Held, d.pending)
 		}
 		due, at := d.s.Next(d.now)
